@@ -1,0 +1,150 @@
+"""Find the interpreters of this machine, and ask each once what it is."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Iterator
+from importlib.resources import files as package_files
+from pathlib import Path
+from typing import Any
+
+from .. import files, process
+from ..errors import CommandFailed, InvalidInput, RuntimeUnavailable, VenvoyError
+from ..managers import uv
+from ..model import Base, Command, Job
+from ..runtimes.host import FOREIGN
+from ..store import Store
+
+VERSION = re.compile(r"3(\.[0-9]+){0,2}")
+_CONDA_ROOTS = ("miniconda3", "miniforge3", "mambaforge", "micromamba", "anaconda3")
+
+
+def base_of(store: Store, python: Path) -> Base:
+    """What the interpreter at `python` is; remembered for as long as its file stays the same.
+
+    Raises RuntimeUnavailable where it does not run.
+    """
+    try:
+        real = python.resolve(strict=True)
+        status = real.stat()
+    except OSError as error:
+        raise RuntimeUnavailable(f"the interpreter {python} is gone") from error
+    key = hashlib.sha256(f"{python}:{real}:{status.st_mtime_ns}:{status.st_size}".encode()).hexdigest()[:24]
+    remembered = store.bases / f"{key}.json"
+    try:
+        said = json.loads(remembered.read_text("utf-8"))
+    except (OSError, ValueError):
+        said = _ask(python)
+        files.replace(remembered, json.dumps(said, sort_keys=True))
+    return Base(path=python, **said)
+
+
+def interpreter(store: Store, wanted: str | None) -> Base:
+    """The interpreter for `wanted`: a version ("3.12", "3.12.1"), a path, or None for the newest that fits.
+
+    Raises InvalidInput for a word that is neither, and RuntimeUnavailable, with what there is, when none matches.
+    """
+    if wanted and os.sep in wanted:
+        return _at(store, Path(wanted))
+    if wanted and not VERSION.fullmatch(wanted):
+        raise InvalidInput(f"{wanted!r} is not a Python version", hint="write it as 3.12 or 3.12.1, or give a path")
+    found = interpreters(store)
+    fitting = [base for base in found if not wanted or _matches(base.version, wanted)]
+    if not fitting:
+        listed = "\n".join(f"  {base.version:10} {base.path}" for base in found)
+        raise RuntimeUnavailable(
+            f"there is no Python {wanted} on this machine" if wanted else "there is no Python for environments here",
+            hint=f"there is:\n{listed}\nor fetch one: {uv.program()} python install {wanted or '3.12'}",
+        )
+    return fitting[0]
+
+
+def interpreters(store: Store) -> tuple[Base, ...]:
+    """Every CPython 3.9 or newer of this machine, one per version, newest first; prereleases last."""
+    found: dict[str, Base] = {}
+    for path in _candidates():
+        try:
+            base = base_of(store, path)
+        except VenvoyError:
+            continue
+        if base.abi.startswith("cp3") and _numbers(base.version) >= (3, 9):
+            found.setdefault(base.version, base)
+    return tuple(
+        sorted(
+            found.values(),
+            key=lambda base: (base.version.replace(".", "").isdigit(), _numbers(base.version)),
+            reverse=True,
+        )
+    )
+
+
+def _candidates() -> Iterator[Path]:
+    """PATH first, as a user would expect, then what uv knows, then pyenv's and conda's folders."""
+    environ = process.environment(Command(argv=()))
+    home = Path(environ.get("HOME", "/"))
+    for folder in environ["PATH"].split(os.pathsep):
+        if folder and not folder.rstrip("/").endswith("shims"):
+            yield from _pythons(Path(folder))
+    yield from _known_to_uv()
+    pyenv = Path(environ.get("PYENV_ROOT") or home / ".pyenv")
+    yield from sorted(pyenv.glob("versions/*/bin/python3"))
+    for root in [*(home / each for each in _CONDA_ROOTS), Path("/opt/conda")]:
+        yield from (path for path in (root / "bin/python", *sorted(root.glob("envs/*/bin/python"))) if path.exists())
+
+
+def _pythons(folder: Path) -> Iterator[Path]:
+    try:
+        names = sorted(os.listdir(folder))
+    except OSError:
+        return
+    for name in names:
+        path = folder / name
+        if re.fullmatch(r"python3(\.[0-9]+)?", name) and os.access(path, os.X_OK) and not _in_venv(path):
+            yield path
+
+
+def _in_venv(python: Path) -> bool:
+    """A venv's python is somebody's environment, not a base that stays."""
+    return (python.parent.parent / "pyvenv.cfg").exists()
+
+
+def _known_to_uv() -> Iterator[Path]:
+    try:
+        listed = process.run(without_environment(uv.find()))
+    except CommandFailed:
+        return
+    for each in json.loads(listed or "[]"):
+        path = Path(each["path"] or "")
+        if path.parent.name != "shims" and not _in_venv(path):
+            yield path
+
+
+def without_environment(job: Job) -> Command:
+    """The job outside any environment: nothing of an active one reaches it."""
+    return Command(argv=job.argv, variables=job.variables, dropped=FOREIGN, stdin=job.stdin)
+
+
+def _at(store: Store, path: Path) -> Base:
+    python = path / "bin" / "python" if path.is_dir() else path
+    return base_of(store, python.absolute())
+
+
+def _ask(python: Path) -> dict[str, Any]:
+    probe = package_files("venvoy.guest").joinpath("probe.py").read_text("utf-8")
+    command = Command(argv=(str(python), "-I", "-S", "-"), stdin=probe, dropped=FOREIGN)
+    try:
+        said: dict[str, Any] = json.loads(process.run(command, timeout=30))
+    except (CommandFailed, ValueError) as error:
+        raise RuntimeUnavailable(f"the interpreter {python} does not run", hint=str(error)) from error
+    return said
+
+
+def _matches(version: str, wanted: str) -> bool:
+    return version == wanted or version.startswith(f"{wanted}.")
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(number) for number in re.findall(r"[0-9]+", version)[:3])

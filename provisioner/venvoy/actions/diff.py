@@ -1,0 +1,27 @@
+"""Say what makes one snapshot out of another."""
+
+from __future__ import annotations
+
+from ..model import Change, Diff, Package, Snapshot
+
+
+def diff(older: Snapshot, newer: Snapshot) -> Diff:
+    """Packages are told apart by ecosystem and name; where one came from an index, its url and hash do not count."""
+    then = {(each.ecosystem, each.name): each for each in older.packages}
+    now = {(each.ecosystem, each.name): each for each in newer.packages}
+    versions = (older.language_version, newer.language_version)
+    return Diff(
+        added=tuple(now[key] for key in sorted(now.keys() - then.keys())),
+        removed=tuple(then[key] for key in sorted(then.keys() - now.keys())),
+        changed=tuple(
+            Change(name=key[1], before=then[key], after=now[key])
+            for key in sorted(now.keys() & then.keys())
+            if _identity(then[key]) != _identity(now[key])
+        ),
+        interpreter=versions if versions[0] != versions[1] else None,
+    )
+
+
+def _identity(package: Package) -> tuple[str, ...]:
+    source = "" if package.origin in ("index", "local", "editable") else package.url
+    return (package.version, package.build, package.origin, source)

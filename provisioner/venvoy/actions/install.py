@@ -1,0 +1,106 @@
+"""Put packages into an environment or take them out, and write it down."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+from packaging.requirements import InvalidRequirement, Requirement
+
+from .. import process, runtimes
+from ..errors import InvalidInput
+from ..history import Entry
+from ..inventory.dist_info import canonical
+from ..managers import uv
+from ..model import Actor, Asked, Environment, Job
+from ..process import OnLine
+from ..store import Store
+from .observe import observe
+from .record import record
+
+
+def install(
+    store: Store,
+    env: Environment,
+    requirements: tuple[str, ...],
+    *,
+    actor: Actor,
+    files: tuple[Path, ...] = (),
+    dev: bool = False,
+    on_line: OnLine | None = None,
+) -> Entry | None:
+    """Install requirements (PEP 508) and what requirements files list; returns the new entry of the record, or None.
+
+    Raises InvalidInput for what is no requirement, CommandFailed when uv cannot do it; then nothing was changed.
+    """
+    parsed = tuple(_requirement(each) for each in requirements)
+    job = uv.install(env.python, *requirements, files=files)
+    asked = (Asked(tool="venvoy", verb="install", names=tuple(sorted(canonical(each.name) for each in parsed))),)
+    with store.held(env.name):
+        entry = _changed(store, env, job, actor, asked if parsed else (), on_line)
+        current = store.environment(env.name)
+        if dev:
+            store.save(replace(current, dev_packages=_merged(current.dev_packages, requirements)))
+        else:
+            store.save(replace(current, packages=_merged(current.packages, requirements)))
+    return entry
+
+
+def remove(
+    store: Store, env: Environment, names: tuple[str, ...], *, actor: Actor, on_line: OnLine | None = None
+) -> Entry | None:
+    """Remove packages by name. Raises InvalidInput for what is not installed, then nothing was changed."""
+    wanted = tuple(sorted(canonical(_requirement(each).name) for each in names))
+    there = {each.name for each in observe(store, env).packages}
+    if missing := [each for each in wanted if each not in there]:
+        raise InvalidInput(
+            f"{', '.join(missing)} is not installed in {env.name!r}", hint=f"see: venvoy show {env.name}"
+        )
+    asked = (Asked(tool="venvoy", verb="remove", names=wanted),)
+    with store.held(env.name):
+        entry = _changed(store, env, uv.remove(env.python, *wanted), actor, asked, on_line)
+        current = store.environment(env.name)
+        store.save(
+            replace(
+                current,
+                packages=_without(current.packages, wanted),
+                dev_packages=_without(current.dev_packages, wanted),
+            )
+        )
+    return entry
+
+
+def _changed(
+    store: Store, env: Environment, job: Job, actor: Actor, asked: tuple[Asked, ...], on_line: OnLine | None
+) -> Entry | None:
+    process.run(runtimes.get(env.runtime).command(env, job), on_line=on_line)
+    return record(store.history(env.name), lambda: observe(store, env), actor=actor, asked=asked)
+
+
+def _requirement(text: str) -> Requirement:
+    try:
+        return Requirement(text)
+    except InvalidRequirement as error:
+        raise InvalidInput(
+            f"{text!r} is not a requirement: {error}",
+            hint="write it as pip does: numpy, 'numpy>=2', 'name @ URL'",
+        ) from error
+
+
+def _merged(listed: tuple[str, ...], added: Iterable[str]) -> tuple[str, ...]:
+    added = tuple(added)
+    kept = _without(listed, {canonical(_requirement(each).name) for each in added})
+    return tuple(sorted({*kept, *added}))
+
+
+def _without(listed: tuple[str, ...], names: Iterable[str]) -> tuple[str, ...]:
+    gone = frozenset(names)
+    return tuple(each for each in listed if not _named(each, gone))
+
+
+def _named(requirement: str, names: frozenset[str]) -> bool:
+    try:
+        return canonical(Requirement(requirement).name) in names
+    except InvalidRequirement:
+        return False

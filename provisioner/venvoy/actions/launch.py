@@ -1,0 +1,140 @@
+"""Say how the kernel of an environment is started, or in one sentence why it cannot be."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.resources import files as package_files
+from pathlib import Path
+
+from packaging.version import Version
+
+from .. import files, inventory
+from ..errors import KernelUnusable, NotPermitted
+from ..managers import uv
+from ..model import Environment, Job
+from ..settings import Policy
+from ..store import Store
+from .bases import base_of
+from .payload import Payload, conflicts, payload_for
+from .variables import variables_from
+
+SECRETS = (
+    "JUPYTERHUB_*",
+    "JUPYTER_TOKEN",
+    "JPY_API_TOKEN",
+    "JPY_PARENT_PID",
+    "CONFIGPROXY_*",
+    "JUPYTER_SERVER_*",
+)
+"""Variables of the server that never reach a kernel."""
+
+_CURVE_SINCE = Version("7.3")
+_SHELLS = ("/bin/bash", "/bin/sh")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kernel:
+    """Which ipykernel will run: the environment's own (`payload` None), or the one lent to it."""
+
+    version: str
+    payload: Payload | None
+
+    @property
+    def encrypts(self) -> bool:
+        """Whether it understands Curve keys in the connection file."""
+        return Version(self.version) >= _CURVE_SINCE
+
+
+def kernel_of(store: Store, env: Environment) -> Kernel:
+    """Choose the kernel. Raises KernelUnusable, naming what stands in the way and the command that mends it."""
+    mend = f"mend it: venvoy repair {env.name}"
+    if not env.prefix.exists():
+        raise KernelUnusable(f"the environment {env.name!r} has no folder {env.prefix} any more", hint=mend)
+    if not os.access(env.python, os.X_OK):
+        raise KernelUnusable(f"the interpreter of {env.name!r} is gone ({env.python})", hint=mend)
+    own = inventory.names(env.prefix).get("ipykernel")
+    if own:
+        return Kernel(version=own, payload=None)
+    payload = payload_for(store, base_of(store, env.python))
+    if found := conflicts(payload, env):
+        names = " ".join(sorted({each.split()[0] for each in found}))
+        raise KernelUnusable(
+            f"a kernel cannot run in {env.name!r}: {'; '.join(found)}",
+            hint=f"upgrade: venvoy run {env.name} -- pip install --upgrade {names}\n"
+            f"or give it a kernel of its own: venvoy install {env.name} ipykernel",
+        )
+    return Kernel(version=payload.versions["ipykernel"], payload=payload)
+
+
+def kernel_job(
+    store: Store,
+    env: Environment,
+    kernel: Kernel,
+    *,
+    connection_file: Path,
+    session: Path,
+    variables: Mapping[str, str],
+    policy: Policy,
+    cwd: Path | None = None,
+    arguments: tuple[str, ...] = (),
+) -> Job:
+    """The job that starts it. `variables` are what the front end gives; files of variables come on top.
+
+    Raises NotPermitted where the policy forbids the environment, InvalidInput for a bad file of variables.
+    """
+    permitted(env, policy)
+    lent = ("--payload", str(kernel.payload.folder)) if kernel.payload else ()
+    guest = Path(str(package_files("venvoy.guest")))
+    return Job(
+        argv=(
+            "python",
+            "-Xfrozen_modules=off",
+            str(guest / "kernel.py"),
+            *lent,
+            "-f",
+            str(connection_file),
+            *arguments,
+        ),
+        variables={
+            **uv.CERTIFICATES,
+            **variables_from(env.env_file if policy.env_files else ()),
+            "VENVOY_SESSION": str(session),
+            "VENVOY_ENVIRONMENT": env.name,
+            "SHELL": _shell(variables),
+        },
+        dropped=(*SECRETS, *policy.dropped_variables),
+        tools=(_tools(store),),
+        cwd=cwd,
+    )
+
+
+def permitted(env: Environment, policy: Policy) -> None:
+    """Raise NotPermitted unless the policy allows the environment's place."""
+    if policy.prefixes is None:
+        return
+    prefix = env.prefix.resolve()
+    if not any(prefix.is_relative_to(folder.resolve()) for folder in policy.prefixes):
+        allowed = ", ".join(map(str, policy.prefixes))
+        raise NotPermitted(
+            f"environments outside {allowed} may not run here: {env.name!r} lies in {prefix}",
+            hint="make it in an allowed folder: venvoy init NAME --prefix DIR",
+        )
+
+
+def _shell(variables: Mapping[str, str]) -> str:
+    """IPython runs `!command` by $SHELL and fails when that is not there."""
+    wanted = variables.get("SHELL", "")
+    return next((each for each in (wanted, *_SHELLS) if each and os.access(each, os.X_OK)), _SHELLS[-1])
+
+
+def _tools(store: Store) -> Path:
+    """A folder with nothing in it but uv, for `!uv` where the user has none; all else of ours stays out of PATH."""
+    tools = store.settings.home / "tools"
+    program = uv.program()
+    link = tools / "uv"
+    if not (link.is_symlink() and os.readlink(link) == program):
+        tools.mkdir(parents=True, exist_ok=True)
+        files.link(link, program)
+    return tools

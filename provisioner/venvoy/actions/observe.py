@@ -1,0 +1,24 @@
+"""Read what is installed in an environment."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from .. import inventory
+from ..model import Environment, Snapshot
+from ..store import Store
+from .bases import base_of
+
+
+def observe(store: Store, env: Environment) -> Snapshot:
+    """The state of the environment now, read from the disk. Raises RuntimeUnavailable where its interpreter is gone."""
+    base = base_of(store, env.python)
+    return Snapshot(
+        environment=env.name,
+        taken=datetime.now(UTC),
+        base=base.digest,
+        language=env.language,
+        language_version=base.version,
+        platform=base.platform,
+        packages=inventory.packages(env.prefix),
+    )

@@ -1,0 +1,104 @@
+"""Build the kernel that is lent to environments which have none of their own.
+
+A payload is a folder of ipykernel and what it needs, one for each interpreter ABI, shared by all environments and
+found behind everything of theirs on `sys.path`. So nothing of ours is installed in the user's environment.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.resources import files as package_files
+from pathlib import Path
+
+from packaging.requirements import Requirement
+
+from .. import files, inventory, process
+from ..errors import KernelUnusable
+from ..inventory import dist_info
+from ..managers import uv
+from ..model import Base, Environment
+from ..process import OnLine
+from ..store import Store
+from .bases import without_environment
+
+_MANIFEST = "venvoy-payload.json"
+_OLDEST = (3, 9)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Payload:
+    """The folder, and what lies in it: canonical name to version, and to what it requires."""
+
+    folder: Path
+    versions: Mapping[str, str]
+    requires: Mapping[str, tuple[str, ...]]
+
+
+def payload_for(store: Store, base: Base, *, on_line: OnLine | None = None) -> Payload:
+    """The payload for an interpreter; built when it is not there yet or its lock has changed.
+
+    Two processes that need the same one build it once. Raises KernelUnusable for an interpreter that no kernel runs on.
+    """
+    if tuple(map(int, base.minor.split("."))) < _OLDEST or not base.abi.startswith("cp"):
+        raise KernelUnusable(
+            f"no kernel runs on Python {base.version} ({base.abi})",
+            hint="make an environment of CPython 3.9 or newer",
+        )
+    lock = package_files("venvoy.guest").joinpath("payload.txt").read_text("utf-8")
+    family = base.libc.partition("-")[0] or "libc"
+    kind = store.payloads / f"{base.abi}-{base.platform}-{family}"
+    folder = kind / hashlib.sha256(lock.encode()).hexdigest()[:16]
+    if not (folder / _MANIFEST).exists():
+        with files.locked(kind / ".lock", timeout=900):
+            if not (folder / _MANIFEST).exists():
+                _build(folder, base, lock, on_line)
+    return _read(folder)
+
+
+def conflicts(payload: Payload, env: Environment) -> tuple[str, ...]:
+    """What of the environment stands before the payload on `sys.path` and does not fit it, one sentence each."""
+    own = inventory.names(env.prefix)
+    effective = {**payload.versions, **{name: own[name] for name in payload.versions if name in own}}
+    found = []
+    for owner, requirements in payload.requires.items():
+        if owner in own:
+            continue  # what the environment's own distributions need is its own affair
+        for text in requirements:
+            requirement = Requirement(text)
+            name = dist_info.canonical(requirement.name)
+            if name not in own or (requirement.marker and not requirement.marker.evaluate({"extra": ""})):
+                continue
+            if not requirement.specifier.contains(effective.get(name, own[name]), prereleases=True):
+                found.append(
+                    f"{name} {own[name]} is installed, but the kernel's {owner} {payload.versions[owner]} "
+                    f"needs {name}{requirement.specifier}"
+                )
+    return tuple(sorted(set(found)))
+
+
+def _build(folder: Path, base: Base, lock: str, on_line: OnLine | None) -> None:
+    aside = folder.with_name(f".{folder.name}-{secrets.token_hex(3)}")
+    try:
+        files.replace(aside / "requirements.txt", lock)
+        into = uv.into(aside, base.path, aside / "requirements.txt")
+        process.run(without_environment(into), on_line=on_line)
+        distributions = tuple(dist_info.read(aside))
+        manifest = {each.name: {"version": each.version, "requires": each.requires} for each in distributions}
+        files.replace(aside / _MANIFEST, json.dumps(manifest, sort_keys=True, indent=1))
+        aside.rename(folder)
+    except BaseException:
+        files.remove(aside)
+        raise
+
+
+def _read(folder: Path) -> Payload:
+    said = json.loads((folder / _MANIFEST).read_text("utf-8"))
+    return Payload(
+        folder=folder,
+        versions={name: each["version"] for name, each in said.items()},
+        requires={name: tuple(each["requires"]) for name, each in said.items()},
+    )

@@ -1,0 +1,1 @@
+"""Thin: who asks, what is called, how it is shown."""

@@ -1,0 +1,157 @@
+"""Attends one running kernel from outside: answers its guest, and writes down what changes in its environment.
+
+It works in threads of its own, so it answers also while the client blocks (nbclient, papermill, `jupyter console`).
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from .. import inventory
+from ..actions.asked import asked_in
+from ..actions.observe import observe
+from ..actions.record import record
+from ..errors import VenvoyError
+from ..model import Actor, Asked, Environment
+from ..session import Line, Message, Say, Session
+from ..store import Store
+from .requests import Context, answer
+
+SETTLED = 1.0
+"""Seconds without a change after which an installer is taken to be done."""
+LOOKS = 1.0
+"""Seconds between two looks at the stamps; a note from the guest wakes us at once."""
+
+
+@dataclass
+class _Pending:
+    """What waits to be written: since when the stamps are still, and who is known to have asked for what."""
+
+    since: float
+    actor: Actor = field(default_factory=lambda: Actor(kind="terminal"))
+    asked: tuple[Asked, ...] = ()
+
+
+@dataclass
+class Attendant:
+    """From `start` to `stop`, the kernel of `session` has somebody to speak to and its environment is recorded."""
+
+    store: Store
+    env: Environment
+    session: Session
+    notebook: str = ""
+    recording: bool = True
+    log: logging.Logger | logging.LoggerAdapter[Any] = field(default_factory=lambda: logging.getLogger(__name__))
+
+    def __post_init__(self) -> None:
+        self._awake = threading.Event()
+        self._stopped = threading.Event()
+        self._lock = threading.Lock()
+        self._installing = 0
+        self._stamp: inventory.Stamp = ()
+        self._pending: _Pending | None = None
+
+    def start(self) -> None:
+        """Listen to the guest and begin to look; what changed while no kernel ran is recorded first."""
+        self._line = Line(self.session, self._hear)
+        self._thread = threading.Thread(target=self._watch, name=f"venvoy-record-{self.env.name}", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Record the final state and stop; returns when that is written."""
+        if self._stopped.is_set():
+            return
+        self._stopped.set()
+        self._awake.set()
+        self._line.close()
+        self._thread.join()
+
+    def ended(self) -> None:
+        """The kernel is gone: what it was installing is over."""
+        with self._lock:
+            self._installing = 0
+
+    def _hear(self, message: Message, say: Say) -> None:
+        if "verb" in message:
+            answer(Context(store=self.store, env=self.env, actor=self._actor(message)), message, say)
+        elif message.get("note") == "installing":
+            with self._lock:
+                self._installing = max(0, self._installing + (1 if message["yes"] else -1))
+        elif message.get("note") == "cell":
+            self._note(message)
+
+    def _note(self, message: Message) -> None:
+        asked = asked_in(map(str, message.get("commands", ())))
+        with self._lock:
+            if self._pending is None:
+                self._pending = _Pending(since=time.monotonic())
+            self._pending.actor = self._actor(message)
+            self._pending.asked += asked
+        self._awake.set()
+
+    def _actor(self, message: Mapping[str, Any]) -> Actor:
+        count = message.get("count")
+        return Actor(
+            kind="cell",
+            notebook=self.notebook,
+            cell=str(message.get("cell") or ""),
+            count=count if isinstance(count, int) else None,
+        )
+
+    def _watch(self) -> None:
+        if not self.recording:
+            return
+        with self._lock:
+            self._stamp = inventory.stamp(self.env.prefix)
+            self._pending = self._pending or _Pending(since=time.monotonic() - SETTLED)
+        while not self._stopped.is_set():
+            self._look()
+            self._awake.wait(self._nap())
+            self._awake.clear()
+        self._write(final=True)
+
+    def _nap(self) -> float:
+        with self._lock:
+            if self._pending is None:
+                return LOOKS
+            return min(LOOKS, max(0.05, self._pending.since + SETTLED - time.monotonic()))
+
+    def _look(self) -> None:
+        stamp = inventory.stamp(self.env.prefix)
+        with self._lock:
+            if stamp != self._stamp:
+                self._stamp = stamp
+                self._pending = self._pending or _Pending(since=0)
+                self._pending.since = time.monotonic()
+            due = (
+                self._pending is not None and not self._installing and time.monotonic() - self._pending.since >= SETTLED
+            )
+        if due and not inventory.unsettled(self.env.prefix, now=time.time_ns()):
+            self._write()
+
+    def _write(self, *, final: bool = False) -> None:
+        with self._lock:
+            pending, self._pending = self._pending, None
+        pending = pending or (_Pending(since=0) if final else None)
+        if pending is None:
+            return
+        try:
+            with self.store.held(self.env.name, timeout=5 if final else 0):
+                record(
+                    self.store.history(self.env.name),
+                    lambda: observe(self.store, self.env),
+                    actor=pending.actor,
+                    asked=pending.asked,
+                )
+        except TimeoutError:
+            # A `venvoy` command is at work in this environment; it records by itself, and we look again after it.
+            with self._lock:
+                self._pending = self._pending or pending
+                self._pending.since = time.monotonic()
+        except (VenvoyError, OSError) as error:
+            self.log.warning("venvoy: the environment %s could not be recorded: %s", self.env.name, error)

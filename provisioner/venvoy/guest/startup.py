@@ -1,0 +1,112 @@
+"""Let the guest into a running IPython: watch what is installed, and offer the magics."""
+
+import os
+import re
+import sys
+
+from . import magics, wire
+
+_INSTALLER = re.compile(r"\b(pip3?|uv|conda|mamba|micromamba)\b.*\b(install|add|uninstall|remove)\b")
+
+
+def start(shell, folder):
+    """Begin to watch and to answer; `folder` is the session's."""
+    watch = Watch(shell, folder, places(sys.prefix))
+    shell.events.register("pre_run_cell", watch.before)
+    shell.events.register("post_run_cell", watch.after)
+    watch.listen()
+    magics.offer(shell, folder)
+    sys.meta_path.append(Extension)
+
+
+def places(prefix):
+    """The folders whose time of change tells that something came or went."""
+    import sysconfig
+
+    found = {sysconfig.get_path("purelib"), sysconfig.get_path("platlib"), os.path.join(prefix, "conda-meta")}
+    return sorted(place for place in found if place and os.path.isdir(place))
+
+
+class Extension:
+    """Makes `%load_ext venvoy` harmless here, where nothing needs loading; a real venvoy is found before us."""
+
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        if name != "venvoy":
+            return None
+        from importlib.util import spec_from_file_location
+
+        return spec_from_file_location(name, os.path.join(os.path.dirname(__file__), "extension.py"))
+
+
+class Watch:
+    """Tells who asked for what; whether anything changed is found out by whoever attends us."""
+
+    def __init__(self, shell, folder, watched):
+        self.shell, self.folder, self.watched = shell, folder, watched
+        self.stamp = self.look()
+        self.commands, self.cell = [], None
+        self.failed = False
+
+    def look(self):
+        """A few stat calls: all that an unchanged environment costs."""
+        return [os.stat(place).st_mtime_ns for place in self.watched]
+
+    def before(self, info):
+        self.commands, self.cell = [], info
+
+    def after(self, result):
+        try:
+            now = self.look()
+            moved, self.stamp = now != self.stamp, now
+            commands = self.commands or (self.written() if moved else [])
+            if moved or commands:
+                self.tell(commands, moved, result.execution_count)
+        except Exception as error:
+            self.complain(error)
+
+    def written(self):
+        """The lines of the cell that speak of an installer, for what did not go through `!` or a magic."""
+        raw = self.cell.raw_cell or "" if self.cell else ""
+        return [line.strip() for line in raw.splitlines() if _INSTALLER.search(line)]
+
+    def tell(self, commands, moved, count):
+        wire.tell(
+            self.folder,
+            {
+                "note": "cell",
+                "cell": getattr(self.cell, "cell_id", None) or "",
+                "count": count,
+                "commands": commands,
+                "moved": moved,
+            },
+        )
+
+    def listen(self):
+        """Hear of every installer that is run by `!`, `%pip`, `%uv`, `%conda` and their like."""
+        run = self.shell.system
+
+        def system(command):
+            if not _INSTALLER.search(command):
+                return run(command)
+            self.say_installing(True)
+            try:
+                return run(command)
+            finally:
+                self.say_installing(False)
+                if not self.shell.user_ns.get("_exit_code"):
+                    self.commands.append(command)
+
+        self.shell.system = system
+
+    def say_installing(self, yes):
+        try:
+            wire.tell(self.folder, {"note": "installing", "yes": yes})
+        except Exception as error:
+            self.complain(error)
+
+    def complain(self, error):
+        """One line, once: recording must never break a notebook."""
+        if not self.failed:
+            self.failed = True
+            print("venvoy: what is installed here is not being recorded: %s" % error, file=sys.stderr)

@@ -1,0 +1,172 @@
+"""The only writer of an environment's record: the log, the snapshots, environment.yml and its timed copies."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from . import files
+from .errors import InvalidInput
+from .model import Actor, Asked
+
+Event = Literal["change", "asked", "freeze"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One line of the log. `snapshot` and `previous` are sha256 digests in hexadecimal.
+
+    `event` is "change" where the snapshot differs from the entry before, "asked" where only somebody's wish was
+    learnt, and "freeze" where the snapshot was locked. `previous` is the digest of the line before, "" in the first.
+    """
+
+    at: datetime
+    event: Event
+    actor: Actor
+    asked: tuple[Asked, ...] = ()
+    snapshot: str
+    previous: str = ""
+
+
+class History:
+    """The record of one environment in its project folder.
+
+    ```
+    environment.yml  environment_YYYYMMDD_HHMMSS.yml ...  .last_updated
+    .venvoy/log.jsonl  .venvoy/snapshots/DIGEST.json
+    ```
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.latest = folder / "environment.yml"
+        self.log = folder / ".venvoy" / "log.jsonl"
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the record: who looks and then writes does both inside."""
+        with files.locked(self.folder / ".venvoy" / "lock"):
+            yield
+
+    def entries(self) -> tuple[Entry, ...]:
+        """Every entry, oldest first; a torn last line (a crash while writing) is left out.
+
+        Raises InvalidInput with the line's number for a line that is whole but not one of ours.
+        """
+        *whole, torn = self._bytes().split(b"\n")
+        if torn and _is_json(torn):
+            whole.append(torn)
+        return tuple(self._parsed(line, number) for number, line in enumerate(whole, 1))
+
+    def last(self) -> Entry | None:
+        """The newest entry, or None where nothing was recorded yet."""
+        return entries[-1] if (entries := self.entries()) else None
+
+    def append(self, event: Event, *, at: datetime, actor: Actor, asked: tuple[Asked, ...], snapshot: str) -> Entry:
+        """Write one more line, chained to the one before by its digest; the caller holds the lock."""
+        files.private(self.log.parent)
+        self._mend()
+        lines = self._bytes().splitlines()
+        previous = hashlib.sha256(lines[-1]).hexdigest() if lines else ""
+        entry = Entry(at=at, event=event, actor=actor, asked=asked, snapshot=snapshot, previous=previous)
+        files.append(self.log, _line(entry))
+        return entry
+
+    def keep(self, digest: str, text: str) -> None:
+        """Store a snapshot's text once, under its digest."""
+        target = self._snapshot(digest)
+        if not target.exists():
+            files.replace(target, text)
+
+    def snapshot(self, digest: str) -> str:
+        """The text of the snapshot with that digest. Raises InvalidInput where it is missing or was changed."""
+        file = self._snapshot(digest)
+        try:
+            text = file.read_text("utf-8")
+        except FileNotFoundError:
+            raise InvalidInput(f"the snapshot {digest[:12]} is missing from {file.parent}") from None
+        if hashlib.sha256(text.encode()).hexdigest() != digest:
+            raise InvalidInput(f"{file} was changed: its content no longer has the digest in its name")
+        return text
+
+    def save(self, text: str, *, at: datetime) -> Path:
+        """Make `text` the latest environment.yml and keep a timed copy, which is returned."""
+        copy = self._timed(at)
+        files.replace(copy, text)
+        files.replace(self.latest, text)
+        files.replace(self.folder / ".last_updated", f"{_stamp(at)}\n")
+        return copy
+
+    def write(self, name: str, text: str) -> Path:
+        """Put a file of the record's (a lock, say) beside environment.yml; returns its path."""
+        target = self.folder / name
+        files.replace(target, text)
+        return target
+
+    def _snapshot(self, digest: str) -> Path:
+        return self.log.parent / "snapshots" / f"{digest}.json"
+
+    def _timed(self, at: datetime) -> Path:
+        """A name that is free: two changes within one second are told apart by a counter."""
+        stem = f"environment_{at.astimezone(UTC):%Y%m%d_%H%M%S}"
+        copy, count = self.folder / f"{stem}.yml", 1
+        while copy.exists():
+            count += 1
+            copy = self.folder / f"{stem}_{count}.yml"
+        return copy
+
+    def _bytes(self) -> bytes:
+        return self.log.read_bytes() if self.log.exists() else b""
+
+    def _mend(self) -> None:
+        """Make the log end in a whole line again after a crash in mid-write."""
+        written = self._bytes()
+        if not written or written.endswith(b"\n"):
+            return
+        end = written.rfind(b"\n") + 1
+        if _is_json(written[end:]):
+            files.append(self.log, "")
+        else:
+            files.cut(self.log, end)
+
+    def _parsed(self, line: bytes, number: int) -> Entry:
+        try:
+            said = json.loads(line)
+            return Entry(
+                at=datetime.fromisoformat(said["at"]),
+                event=said["event"],
+                actor=Actor(**said["actor"]),
+                asked=tuple(_asked(each) for each in said["asked"]),
+                snapshot=said["snapshot"],
+                previous=said["previous"],
+            )
+        except (ValueError, KeyError, TypeError) as error:
+            raise InvalidInput(f"{self.log}, line {number}: not an entry of the log ({error})") from error
+
+
+def _asked(said: dict[str, Any]) -> Asked:
+    return Asked(**{**said, "names": tuple(said["names"])})
+
+
+def _line(entry: Entry) -> str:
+    return json.dumps(
+        asdict(entry) | {"at": _stamp(entry.at)}, sort_keys=True, separators=(",", ":"), ensure_ascii=False
+    )
+
+
+def _stamp(at: datetime) -> str:
+    return at.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def _is_json(line: bytes) -> bool:
+    try:
+        json.loads(line)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,1 @@
+"""By what packages arrive: each manager turns a wish into a Job."""

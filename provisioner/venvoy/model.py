@@ -1,0 +1,193 @@
+"""The nouns: plain, frozen data that every other room shares."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Literal
+
+Ecosystem = Literal["pypi", "conda", "cran"]
+Language = Literal["python", "r"]
+Origin = Literal["index", "archive", "vcs", "local", "editable"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Base:
+    """What an environment stands on and never changes: here an interpreter of this machine.
+
+    `digest` is the sha256 of what the interpreter says of its own build, so two machines with the same build agree.
+    `abi` is the tag of PEP 425 ("cp312"), `platform` is "linux-x86_64", `libc` is "glibc-2.36" or "musl-1.2".
+    """
+
+    path: Path
+    version: str
+    abi: str
+    platform: str
+    libc: str
+    digest: str
+
+    @property
+    def minor(self) -> str:
+        """The version down to its minor number, as in "3.12"."""
+        return ".".join(self.version.split(".")[:2])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Environment:
+    """A named place where packages live and kernels run.
+
+    `prefix` is the one folder where packages are added. For environments that venvoy made it is a link to a
+    generation, a sibling folder named by `generation`; for adopted ones `generation` is None and nothing is moved.
+    """
+
+    name: str
+    prefix: Path
+    language: Language = "python"
+    runtime: str = "venv"
+    python_version: str = ""
+    base: Path | None = None
+    base_image: str = ""
+    generation: str | None = None
+    created: datetime
+    system: str = ""
+    architecture: str = ""
+    packages: tuple[str, ...] = ()
+    dev_packages: tuple[str, ...] = ()
+    env_file: tuple[Path, ...] = ()
+
+    @property
+    def adopted(self) -> bool:
+        """Whether the prefix was there before venvoy and stays when the environment is deleted."""
+        return self.generation is None
+
+    @property
+    def python(self) -> Path:
+        """The interpreter inside the prefix."""
+        return self.prefix / "bin" / "python"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """What to run, said without knowing where it will run.
+
+    `variables` are laid over the caller's, where None takes one away; `dropped` are shell patterns of variables that
+    must not be handed on. `tools` are folders of programs to be found after all others.
+    """
+
+    argv: tuple[str, ...]
+    variables: Mapping[str, str | None] = field(default_factory=dict)
+    dropped: tuple[str, ...] = ()
+    tools: tuple[Path, ...] = ()
+    cwd: Path | None = None
+    stdin: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """One program start on this machine: the only thing that `process` accepts.
+
+    `variables` are laid over the caller's environment, where None takes one away; `dropped` are shell patterns of
+    names that are taken away first. `search` and `fallback` are folders put before and behind PATH.
+    """
+
+    argv: tuple[str, ...]
+    variables: Mapping[str, str | None] = field(default_factory=dict)
+    dropped: tuple[str, ...] = ()
+    search: tuple[Path, ...] = ()
+    fallback: tuple[Path, ...] = ()
+    cwd: Path | None = None
+    stdin: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class Package:
+    """One installed package; `url` and `sha256` are filled in by `freeze`, or known from a direct URL.
+
+    `direct` says whether it was asked for by name; None where nothing is known. It is provenance and takes no part in
+    comparisons. `url` of a vcs origin has the form "git+https://host/project@commit".
+    """
+
+    ecosystem: Ecosystem = "pypi"
+    name: str
+    version: str
+    build: str = ""
+    channel: str = ""
+    origin: Origin = "index"
+    url: str = ""
+    sha256: str = ""
+    direct: bool | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """One package that stands at another version, build or source than before."""
+
+    name: str
+    before: Package
+    after: Package
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Diff:
+    """What makes one snapshot out of another; empty (false) where nothing does."""
+
+    added: tuple[Package, ...] = ()
+    removed: tuple[Package, ...] = ()
+    changed: tuple[Change, ...] = ()
+    interpreter: tuple[str, str] | None = None
+
+    def __bool__(self) -> bool:
+        return bool(self.added or self.removed or self.changed or self.interpreter)
+
+    def __len__(self) -> int:
+        return len(self.added) + len(self.removed) + len(self.changed)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """What was installed in one environment at one moment; a lock when every package has a url and a sha256."""
+
+    environment: str = field(compare=False)
+    taken: datetime = field(compare=False)
+    base: str = field(compare=False)
+    language: Language = "python"
+    language_version: str
+    platform: str
+    packages: tuple[Package, ...]
+
+    def package(self, name: str) -> Package | None:
+        """The package of that canonical name, or None."""
+        return next((package for package in self.packages if package.name == name), None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What somebody asked an installer for, by name: the provenance of a change."""
+
+    tool: str
+    verb: Literal["install", "remove"]
+    names: tuple[str, ...]
+    command: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Actor:
+    """Who made a change: a cell of a notebook, a `venvoy` command, or a hand that nobody saw ("terminal")."""
+
+    kind: Literal["cell", "command", "terminal"]
+    notebook: str = ""
+    cell: str = ""
+    count: int | None = None
+    command: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One thing that `check` found. `code` is stable for scripts; `mend` is the command that mends it."""
+
+    code: str
+    message: str
+    mend: str = ""
+    severity: Literal["error", "warning"] = "error"

@@ -1,0 +1,301 @@
+"""Where things lie on disk: the only room that knows the folder layout and config.yaml."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from . import files
+from .errors import EnvironmentNotFound, InvalidInput
+from .history import History
+from .model import Environment
+from .settings import Settings
+
+NEXT = ".next"
+GENERATION = re.compile(r"[0-9]{8}T[0-9]{6}-[0-9a-f]{6}")
+NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,62}[A-Za-z0-9])?")
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """The folders of one user: environments, payloads and projects.
+
+    ```
+    HOME/environments/NAME/  config.yaml  requirements.txt  requirements-dev.txt  prefix -> .prefix-GENERATION
+    HOME/payloads/ABI/DIGEST/
+    PROJECTS/NAME/           see `history.History`
+    ```
+    """
+
+    settings: Settings
+
+    @property
+    def environments_folder(self) -> Path:
+        return self.settings.home / "environments"
+
+    @property
+    def payloads(self) -> Path:
+        return self.settings.home / "payloads"
+
+    @property
+    def bases(self) -> Path:
+        """What interpreters said of themselves, one file each."""
+        return self.settings.home / "bases"
+
+    def folder(self, name: str) -> Path:
+        """The folder of the environment of that name, whether it is there or not. Raises InvalidInput."""
+        return self.environments_folder / checked_name(name)
+
+    def project(self, name: str) -> Path:
+        """The folder where the environment's record lies."""
+        return self.settings.projects / checked_name(name)
+
+    def history(self, name: str) -> History:
+        return History(self.project(name))
+
+    def names(self) -> tuple[str, ...]:
+        """The names of all environments, sorted."""
+        return tuple(sorted(file.parent.name for file in self.environments_folder.glob("*/config.yaml")))
+
+    def exists(self, name: str) -> bool:
+        self._roll_forward(name)
+        return (self.folder(name) / "config.yaml").exists()
+
+    def environment(self, name: str) -> Environment:
+        """Read one environment. Raises EnvironmentNotFound; InvalidInput with file and line for a wrong config.yaml."""
+        self._roll_forward(name)
+        file = self.folder(name) / "config.yaml"
+        try:
+            text = file.read_text("utf-8")
+        except FileNotFoundError:
+            raise EnvironmentNotFound(
+                f"no environment is named {name!r}",
+                hint=f"make it: venvoy init {name}\nsee them all: venvoy list",
+            ) from None
+        except UnicodeDecodeError as error:
+            raise InvalidInput(f"{file} is not UTF-8: {error}") from error
+        return _environment(name, text, file)
+
+    def at(self, prefix: Path) -> Environment | None:
+        """The environment whose prefix is that folder, or None."""
+        wanted = prefix.resolve()
+        for name in self.names():
+            env = self.environment(name)
+            if env.prefix.resolve() == wanted:
+                return env
+        return None
+
+    def save(self, env: Environment) -> None:
+        """Write config.yaml; what the user wrote beside our keys (comments, order) stays."""
+        file = self.folder(env.name) / "config.yaml"
+        previous = file.read_text("utf-8") if file.exists() else ""
+        files.replace(file, _dump(env, previous, file.parent))
+
+    def commit(self, env: Environment, texts: Mapping[str, str]) -> None:
+        """Swap an environment's new generation in, with its config.yaml and `texts` (file name to content).
+
+        Everything is written beside first; turning the link `prefix` is the one step that decides. A crash before it
+        leaves the old environment, a crash after it the new one, which the next look finishes (`_roll_forward`).
+        """
+        folder = self.folder(env.name)
+        config = folder / "config.yaml"
+        for file, text in texts.items():
+            files.replace(folder / f"{file}{NEXT}", text)
+        files.replace(
+            folder / f"config.yaml{NEXT}",
+            _dump(env, config.read_text("utf-8") if config.exists() else "", folder),
+        )
+        files.link(env.prefix, generation_folder(env.prefix, env.generation or "").name)
+        self._roll_forward(env.name)
+
+    def _roll_forward(self, name: str) -> None:
+        """Finish a commit whose link was turned already."""
+        folder = self.folder(name)
+        pending = folder / f"config.yaml{NEXT}"
+        try:
+            env = _environment(name, pending.read_text("utf-8"), pending)
+        except FileNotFoundError:
+            return
+        if _link_target(env.prefix) != generation_folder(env.prefix, env.generation or "").name:
+            return
+        for file in (*folder.glob(f"requirements*{NEXT}"), pending):
+            with contextlib.suppress(FileNotFoundError):  # another process finishes the same commit
+                file.replace(file.with_name(file.name.removesuffix(NEXT)))
+
+    def leftovers(self, name: str) -> tuple[Path, ...]:
+        """What an interrupted build left behind: files never committed and generations that nothing points to."""
+        self._roll_forward(name)
+        folder = self.folder(name)
+        prefixes = {folder / "prefix"}
+        if (folder / "config.yaml").exists():
+            prefixes.add(self.environment(name).prefix)
+        generations = {
+            path
+            for prefix in prefixes
+            for path in prefix.parent.glob(f".{prefix.name}-*")
+            if GENERATION.fullmatch(path.name.removeprefix(f".{prefix.name}-")) and path.name != _link_target(prefix)
+        }
+        return tuple(sorted({*folder.glob(f"*{NEXT}"), *folder.glob(".*.partial"), *generations}))
+
+    def remove(self, name: str) -> None:
+        """Forget an environment; its record in the project folder stays."""
+        folder = self.folder(name)
+        (folder / "config.yaml").unlink(missing_ok=True)
+        files.remove(folder)
+
+    @contextmanager
+    def held(self, name: str, *, timeout: float = 600) -> Iterator[None]:
+        """Keep everybody else from changing the environment while it is built, installed into or removed."""
+        with files.locked(self.environments_folder / f".{checked_name(name)}.lock", timeout=timeout):
+            yield
+
+
+def generation_folder(prefix: Path, generation: str) -> Path:
+    """Where a generation of `prefix` really lies: a hidden sibling that the link points to."""
+    return prefix.with_name(f".{prefix.name}-{generation}")
+
+
+def _link_target(prefix: Path) -> str | None:
+    return os.readlink(prefix) if prefix.is_symlink() else None
+
+
+def checked_name(name: str) -> str:
+    """Return `name` if an environment may be called so. Raises InvalidInput."""
+    if not NAME.fullmatch(name):
+        raise InvalidInput(
+            f"{name!r} is no name for an environment",
+            hint="letters, digits, '-', '_' and '.' (not first or last), 64 at most, as in my-project",
+        )
+    return name
+
+
+def _text(value: object) -> bool:
+    return isinstance(value, str)
+
+
+def _texts(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(each, str) for each in value)
+
+
+KEYS: dict[str, tuple[Callable[[object], bool], str, bool]] = {
+    "name": (_text, "a string", True),
+    "language": (lambda value: value in ("python", "r"), "python or r", False),
+    "runtime": (lambda value: value == "venv", "venv", False),
+    "python_version": (_text, "a string such as '3.12.1' (in quotes)", True),
+    "base": (_text, "the path of an interpreter", False),
+    "base_image": (_text, "the name of an image", True),
+    "prefix": (_text, "a path", True),
+    "generation": (_text, "a string", False),
+    "created": (lambda value: isinstance(value, str | datetime), "a time such as 2026-11-03T14:02:00Z", True),
+    "platform": (
+        lambda value: isinstance(value, dict) and set(value) == {"system", "architecture"},
+        "the keys system and architecture",
+        True,
+    ),
+    "packages": (_texts, "a list of requirements", True),
+    "dev_packages": (_texts, "a list of requirements", True),
+    "env_file": (_texts, "a list of paths", False),
+}
+"""The keys of config.yaml: what each must be, how that is said, and whether it must be there."""
+
+
+def _environment(name: str, text: str, file: Path) -> Environment:
+    said = _checked(text, file)
+    if said["name"] != name:
+        raise InvalidInput(f"{file}: name is {said['name']!r}, but the folder is {name!r}")
+    return Environment(
+        name=name,
+        prefix=file.parent / said["prefix"],
+        language=said.get("language", "python"),
+        runtime=said.get("runtime", "venv"),
+        python_version=said["python_version"],
+        base=Path(said["base"]) if "base" in said else None,
+        base_image=said["base_image"],
+        generation=said.get("generation"),
+        created=_time(said["created"], file),
+        system=said["platform"]["system"],
+        architecture=said["platform"]["architecture"],
+        packages=tuple(said["packages"]),
+        dev_packages=tuple(said["dev_packages"]),
+        env_file=tuple(Path(each) for each in said.get("env_file", ())),
+    )
+
+
+def _checked(text: str, file: Path) -> Mapping[str, Any]:
+    from ruamel.yaml.error import MarkedYAMLError, YAMLError  # noqa: PLC0415  # see _yaml
+
+    mend = f"mend it in an editor, or see: venvoy configure --name {file.parent.name}"
+    try:
+        said = _yaml().load(text)
+    except MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else "?"
+        raise InvalidInput(f"{file}, line {line}: {error.problem or error.context}", hint=mend) from error
+    except YAMLError as error:
+        raise InvalidInput(f"{file}: {error}", hint=mend) from error
+    if not isinstance(said, dict):
+        raise InvalidInput(f"{file}, line 1: must be a mapping", hint=mend)
+    for key, value in said.items():
+        line = said.lc.key(key)[0] + 1  # type: ignore[attr-defined]  # ruamel's CommentedMap
+        if key not in KEYS:
+            raise InvalidInput(f"{file}, line {line}: unknown key {key!r}", hint=f"known: {', '.join(KEYS)}")
+        accepts, form, _ = KEYS[key]
+        if not accepts(value):
+            raise InvalidInput(f"{file}, line {line}: {key} must be {form}, not {value!r}", hint=mend)
+    if missing := [key for key, (_, _, required) in KEYS.items() if required and key not in said]:
+        raise InvalidInput(f"{file}: the key {missing[0]!r} is missing", hint=mend)
+    return said
+
+
+def _time(value: str | datetime, file: Path) -> datetime:
+    try:
+        at = value if isinstance(value, datetime) else datetime.fromisoformat(value)
+    except ValueError as error:
+        raise InvalidInput(f"{file}: created must be a time such as 2026-11-03T14:02:00Z, not {value!r}") from error
+    return at if at.tzinfo else at.replace(tzinfo=UTC)
+
+
+def _dump(env: Environment, previous: str, folder: Path) -> str:
+    yaml = _yaml()
+    document = yaml.load(previous) if previous else yaml.load("{}")
+    document.fa.set_block_style()
+    values: dict[str, Any] = {
+        "name": env.name,
+        "language": env.language,
+        "runtime": env.runtime,
+        "python_version": env.python_version,
+        "base": str(env.base) if env.base else None,
+        "base_image": env.base_image,
+        "prefix": str(env.prefix.relative_to(folder) if env.prefix.is_relative_to(folder) else env.prefix),
+        "generation": env.generation,
+        "created": env.created.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "platform": {"system": env.system, "architecture": env.architecture},
+        "packages": list(env.packages),
+        "dev_packages": list(env.dev_packages),
+        "env_file": [str(each) for each in env.env_file] or None,
+    }
+    for key, value in values.items():
+        if value is None:
+            document.pop(key, None)
+        elif key not in document or document[key] != value:
+            document[key] = value
+    written = io.StringIO()
+    yaml.dump(document, written)
+    return written.getvalue()
+
+
+def _yaml() -> Any:
+    # ruamel takes 40 ms to import and `venvoy --help` needs none of it.
+    from ruamel.yaml import YAML  # noqa: PLC0415
+
+    yaml = YAML(typ="rt", pure=True)
+    yaml.indent(mapping=2, sequence=4, offset=2)
+    yaml.width = 4096
+    return yaml
