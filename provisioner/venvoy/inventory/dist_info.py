@@ -6,7 +6,7 @@ import json
 import os
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -14,22 +14,34 @@ from urllib.parse import urlsplit, urlunsplit
 
 from ..model import Package
 
-_FIELD = re.compile(rb"^(Name|Version|Requires-Dist): *(.*?)\r?$", re.MULTILINE)
+_NAME = re.compile(rb"^Name: *(\S+)", re.MULTILINE)
+_VERSION = re.compile(rb"^Version: *(\S+)", re.MULTILINE)
+_REQUIRES = re.compile(rb"^Requires-Dist: *(.+)$", re.MULTILINE)
 _TAG = re.compile(r"^Tag: *(\S+)", re.MULTILINE)
 _SEPARATORS = re.compile(r"[-_.]+")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Distribution:
-    """One installed distribution; what costs a further file is read when it is asked for.
+    """One installed distribution; what costs more than its metadata's head is found when it is asked for.
 
-    `name` is canonical (PEP 503), `requires` are the requirement strings of its metadata (PEP 508).
+    `name` is canonical (PEP 503), `head` the metadata's header fields, `path` the folder or file that they lie in.
     """
 
     name: str
     version: str
-    requires: tuple[str, ...]
-    folder: Path
+    path: str
+    head: bytes = field(repr=False)
+
+    @cached_property
+    def folder(self) -> Path:
+        """Where the metadata lies."""
+        return Path(self.path)
+
+    @cached_property
+    def requires(self) -> tuple[str, ...]:
+        """The requirement strings of the metadata (PEP 508)."""
+        return tuple(value.decode("utf-8", "replace") for value in _REQUIRES.findall(self.head))
 
     @cached_property
     def installer(self) -> str:
@@ -44,8 +56,9 @@ class Distribution:
     @cached_property
     def direct_url(self) -> Mapping[str, Any]:
         """What direct_url.json says (PEP 610); empty for what came from an index."""
+        text = _bytes(f"{self.path}/direct_url.json")
         try:
-            said = json.loads(_read(self.folder / "direct_url.json") or "{}")
+            said = json.loads(text) if text else {}
         except ValueError:
             return {}
         return said if isinstance(said, dict) else {}
@@ -101,15 +114,14 @@ def _distribution(path: str, metadata: str) -> Distribution | None:
     head = _head(f"{path}/{metadata}")
     if head is None and metadata == "PKG-INFO":
         head = _head(path)  # an egg-info that is a file, as distutils wrote them
-    fields = _FIELD.findall(head or b"")
-    named = {key.decode(): value.decode("utf-8", "replace") for key, value in reversed(fields)}
-    if not named.get("Name") or not named.get("Version"):
+    name, version = _NAME.search(head or b""), _VERSION.search(head or b"")
+    if head is None or name is None or version is None:
         return None
     return Distribution(
-        name=canonical(named["Name"]),
-        version=named["Version"],
-        requires=tuple(value.decode("utf-8", "replace") for key, value in fields if key == b"Requires-Dist"),
-        folder=Path(path),
+        name=canonical(name[1].decode("utf-8", "replace")),
+        version=version[1].decode("utf-8", "replace"),
+        path=path,
+        head=head,
     )
 
 
@@ -122,11 +134,26 @@ def _linked(path: str) -> Distribution | None:
 
 def _head(path: str) -> bytes | None:
     """The header fields of a metadata file: all before the first empty line."""
+    written = _bytes(path)
+    if written is None:
+        return None
+    if b"\r" in written:
+        written = written.replace(b"\r\n", b"\n")
+    return written.partition(b"\n\n")[0]
+
+
+def _bytes(path: str) -> bytes | None:
+    """The content of a small file, in as few steps as there are: a snapshot takes two of these a distribution."""
     try:
-        with open(path, "rb") as stream:  # noqa: PTH123  # 200 of these are the price of a snapshot
-            return stream.read().replace(b"\r\n", b"\n").partition(b"\n\n")[0]
+        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
         return None
+    try:
+        return os.read(handle, os.fstat(handle).st_size)
+    except IsADirectoryError:
+        return None
+    finally:
+        os.close(handle)
 
 
 def _read(path: Path) -> str:

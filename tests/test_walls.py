@@ -1,0 +1,59 @@
+"""The walls that import-linter cannot see: who writes files, who reads the process's variables, who swallows errors."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).parents[1] / "provisioner" / "venvoy"
+MODULES = sorted(SOURCE.rglob("*.py"))
+
+WRITERS = {"files.py", "store.py", "session.py", "guest/shim.py"}
+READERS_OF_ENVIRON = {"settings.py", "process.py"}
+WRITING = {"write_text", "write_bytes", "symlink_to", "rmdir", "unlink", "rmtree", "chmod", "touch"}
+
+
+def _room(path: Path) -> str:
+    return path.relative_to(SOURCE).as_posix()
+
+
+def _calls(tree: ast.AST) -> set[str]:
+    return {
+        node.func.attr for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
+    }
+
+
+@pytest.mark.parametrize("path", MODULES, ids=_room)
+def test_files_are_written_by_one_room(path):
+    if _room(path) in WRITERS or _room(path).startswith("frontends/cli/"):
+        return
+
+    assert not _calls(ast.parse(path.read_text("utf-8"))) & WRITING
+
+
+@pytest.mark.parametrize("path", MODULES, ids=_room)
+def test_variables_of_the_process_are_read_at_the_edges(path):
+    room = _room(path)
+    if room in READERS_OF_ENVIRON or room.startswith(("frontends/", "guest/")):
+        return
+
+    names = {
+        f"{node.value.id}.{node.attr}"
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)
+    }
+    assert not names & {"os.environ", "os.getenv"}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=_room)
+def test_only_the_guest_catches_everything(path):
+    # process raises it again, in the thread of whoever asked.
+    if _room(path).startswith("guest/") or _room(path) == "process.py":
+        return
+
+    caught = [
+        handler.type.id
+        for handler in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(handler, ast.ExceptHandler) and isinstance(handler.type, ast.Name)
+    ]
+    assert "Exception" not in caught
