@@ -377,9 +377,9 @@ forget_environment() {
 
 install_package() {
   if "$new/bin/python" -I -m pip --version; then
-    "$new/bin/python" -I -m pip install --progress-bar off "$source"
+    "$new/bin/python" -I -m pip install --progress-bar off "$source[lab]"
   else
-    find_uv && "$uv" pip install --python "$new/bin/python" "$source"
+    find_uv && "$uv" pip install --python "$new/bin/python" "$source[lab]"
   fi
 }
 
@@ -424,6 +424,11 @@ install() {
   if [ -x "$root/current/bin/venvoy" ]; then
     before=$(version_of "$root/current/bin/venvoy")
   fi
+  earlier=
+  if command_is_ours; then
+    earlier=$(readlink "$link")
+    earlier=${earlier%/current/bin/venvoy}
+  fi
   current=$(readlink "$root/current" 2>/dev/null || :)
   remove_versions "$current"
 
@@ -453,8 +458,12 @@ print("Python", platform.python_version(), "from", sys.base_prefix)')" install_p
   lock=
   case $before in
     '') say "Installed venvoy $after: $(short "$link")" ;;
+    "$after") say "Installed venvoy $after anew: $(short "$link")" ;;
     *) say "Updated venvoy $before to $after: $(short "$link")" ;;
   esac
+  if [ -n "$earlier" ] && [ "$earlier" != "$root" ] && [ -d "$earlier" ]; then
+    say "Note: an earlier installation is still there; to remove it: sh install.sh --uninstall --prefix '$earlier'"
+  fi
 }
 
 # --- afterwards
