@@ -17,7 +17,8 @@ from venvoy.store import Store
 TIMED = """
 import time as _time
 _shell = get_ipython()
-_watch = [hook.__self__ for hook in _shell.events.callbacks["post_run_cell"] if "venvoy" in type(hook.__self__).__module__][0]
+_hooks = [hook.__self__ for hook in _shell.events.callbacks["post_run_cell"]]
+_watch = next(hook for hook in _hooks if "venvoy" in type(hook).__module__)
 class _Result: execution_count = 1
 class _Info: raw_cell = "x = 1"; cell_id = None
 def _timed(call, times=20000):
@@ -39,7 +40,8 @@ def main() -> None:
         finally:
             client.stop_channels()
             manager.shutdown_kernel(now=True)
-    report("watching an unchanged environment, per cell", {"hook": list(hooked), "an empty call": list(empty)}, unit="µs")
+    taken = {"hook": list(hooked), "an empty call": list(empty)}
+    report("watching an unchanged environment, per cell", taken, unit="µs")
 
 
 def _measured(client) -> list[list[float]]:

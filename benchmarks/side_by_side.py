@@ -41,7 +41,7 @@ def report(title: str, taken: Mapping[str, list[float]], *, unit: str = "ms") ->
 def own_home() -> Iterator[Path]:
     """A temporary home for venvoy and Jupyter, with a short path, removed at the end."""
     kept = dict(os.environ)
-    with tempfile.TemporaryDirectory(prefix="vvb-", dir="/tmp") as folder:  # noqa: S108  # sockets need short paths
+    with tempfile.TemporaryDirectory(prefix="vvb-", dir="/tmp") as folder:  # sockets need short paths
         home = Path(folder)
         os.environ.update(
             VENVOY_HOME=str(home / "venvoy"),

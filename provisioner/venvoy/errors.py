@@ -55,9 +55,16 @@ class RuntimeUnavailable(VenvoyError):
 
 
 class CommandFailed(VenvoyError):
-    """A program that we started exited with an error; the hint carries its last words."""
+    """A program that we started exited with an error; the hint carries its last words.
+
+    `code` is what the program exited with, -n for death by signal n, 0 where it was not the exit that failed.
+    """
 
     exit_code = 7
+
+    def __init__(self, message: str, *, hint: str = "", code: int = 0) -> None:
+        super().__init__(message, hint=hint)
+        self.code = code
 
 
 class KernelUnusable(VenvoyError):

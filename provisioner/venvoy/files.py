@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -14,8 +15,11 @@ from filelock import FileLock, Timeout
 PRIVATE = 0o700
 
 
-def replace(path: Path, content: str | bytes, *, mode: int = 0o644) -> None:
-    """Write `content` beside `path` and rename it there, so that a reader sees the old file or the new one."""
+def replace(path: Path, content: str | bytes, *, mode: int = 0o644, lasting: bool = True) -> None:
+    """Write `content` beside `path` and rename it there, so that a reader sees the old file or the new one.
+
+    Without `lasting` it is not waited for the disk: for one of many files that can be made again after a power cut.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     data = content.encode() if isinstance(content, str) else content
     handle, partial = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".partial")
@@ -23,7 +27,8 @@ def replace(path: Path, content: str | bytes, *, mode: int = 0o644) -> None:
         with os.fdopen(handle, "wb") as stream:
             stream.write(data)
             stream.flush()
-            os.fsync(stream.fileno())
+            if lasting:
+                os.fsync(stream.fileno())
         Path(partial).chmod(mode)
         Path(partial).replace(path)
     except BaseException:
@@ -46,10 +51,13 @@ def cut(path: Path, size: int) -> None:
 
 def link(path: Path, target: str) -> None:
     """Make `path` a symbolic link to `target`, in one step where it was one already."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.link")
-    partial.unlink(missing_ok=True)
+    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
     partial.symlink_to(target)
-    partial.replace(path)
+    try:
+        partial.replace(path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
 
 
 def private(folder: Path) -> Path:
@@ -79,3 +87,14 @@ def locked(path: Path, *, timeout: float = 60) -> Iterator[None]:
             yield
     except Timeout as error:
         raise TimeoutError(f"{path} is held by another process") from error
+
+
+def is_locked(path: Path) -> bool:
+    """Whether somebody holds the lock file `path`, as far as we may know."""
+    try:
+        with locked(path, timeout=0):
+            return False
+    except TimeoutError:
+        return True
+    except OSError:  # a folder that is not ours to write in
+        return False

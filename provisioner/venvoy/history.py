@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from . import files
 from .errors import InvalidInput
@@ -79,21 +79,21 @@ class History:
         return entry
 
     def keep(self, digest: str, text: str) -> None:
-        """Store a snapshot's text once, under its digest."""
+        """Store a snapshot's text once, under its digest; one that was damaged is mended."""
         target = self._snapshot(digest)
-        if not target.exists():
+        if not target.exists() or target.read_bytes() != text.encode():
             files.replace(target, text)
 
     def snapshot(self, digest: str) -> str:
         """The text of the snapshot with that digest. Raises InvalidInput where it is missing or was changed."""
         file = self._snapshot(digest)
         try:
-            text = file.read_text("utf-8")
+            written = file.read_bytes()
         except FileNotFoundError:
             raise InvalidInput(f"the snapshot {digest[:12]} is missing from {file.parent}") from None
-        if hashlib.sha256(text.encode()).hexdigest() != digest:
+        if hashlib.sha256(written).hexdigest() != digest:
             raise InvalidInput(f"{file} was changed: its content no longer has the digest in its name")
-        return text
+        return written.decode()
 
     def save(self, text: str, *, at: datetime) -> Path:
         """Make `text` the latest environment.yml and keep a timed copy, which is returned."""
@@ -138,6 +138,8 @@ class History:
     def _parsed(self, line: bytes, number: int) -> Entry:
         try:
             said = json.loads(line)
+            if said["event"] not in get_args(Event):
+                raise ValueError(f"unknown event {said['event']!r}")  # noqa: TRY301  # told with the line's number below
             return Entry(
                 at=datetime.fromisoformat(said["at"]),
                 event=said["event"],

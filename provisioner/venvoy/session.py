@@ -8,6 +8,7 @@ number of `{"progress": text}` and then one `{"answer": ...}` or `{"error": text
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 import socket
@@ -42,27 +43,60 @@ class Session:
     def socket(self) -> Path:
         return self.folder / "guest.sock"
 
+    def ready(self) -> bool:
+        """Whether the kernel has said that it is ready to be spoken to."""
+        return os.path.exists(f"{self.folder}/ready")  # noqa: PTH110  # looked at every few milliseconds of a start
+
+    def clear(self) -> None:
+        """Take away what an earlier kernel of the session left: its sockets, which nobody answers, and its word."""
+        for name in ("ready", *(f"k-{number}" for number in range(1, 6))):
+            (self.folder / name).unlink(missing_ok=True)
+
+    def leave(self, word: str) -> None:
+        """Leave a word that the guest of the next kernel shows with its first cell."""
+        files.replace(self.folder / "word", word, mode=0o600)
+
     def remove(self) -> None:
         files.remove(self.folder)
 
 
 def create(runtime: Path, kernel_id: str) -> Session:
     """Make the private folder of one kernel below `runtime`. Raises VenvoyError where that would not be safe."""
-    files.private(runtime)
-    owner = runtime.stat().st_uid
-    if owner != os.getuid() or runtime.is_symlink():
+    session = Session(runtime / hashlib.sha256(kernel_id.encode()).hexdigest()[:12])
+    if len(os.fsencode(session.socket)) > PATH_LIMIT:
+        raise VenvoyError(
+            f"{session.socket} is too long for a Unix socket",
+            hint="set XDG_RUNTIME_DIR or TMPDIR to a shorter folder of your own",
+        )
+    try:
+        runtime.mkdir(parents=True, exist_ok=True, mode=files.PRIVATE)
+        found = runtime.lstat()
+    except OSError as error:
+        raise VenvoyError(
+            f"cannot make {error.filename}: {error.strerror}", hint="set XDG_RUNTIME_DIR to a folder of your own"
+        ) from error
+    if found.st_uid != os.getuid() or not stat.S_ISDIR(found.st_mode):
         raise VenvoyError(
             f"{runtime} is not ours, so nothing private can lie there",
             hint="set XDG_RUNTIME_DIR to a folder of your own",
         )
-    session = Session(runtime / kernel_id.replace("-", "")[:12])
-    if len(os.fsencode(session.socket)) > PATH_LIMIT:
-        raise VenvoyError(
-            f"{session.socket} is too long for a Unix socket",
-            hint="set XDG_RUNTIME_DIR to a shorter folder of your own, or the provisioner's transport to tcp",
-        )
+    files.private(runtime)
+    _sweep(runtime)
     files.private(session.folder)
     return session
+
+
+def _sweep(runtime: Path) -> None:
+    """Remove sessions that nobody attends any more: a machine that lost its power leaves some."""
+    for folder in runtime.iterdir():
+        left = Session(folder)
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as knock:
+            try:
+                knock.connect(str(left.socket))
+            except ConnectionRefusedError:
+                left.remove()
+            except OSError:
+                continue  # not a session, or one that is only being made
 
 
 class Line:
@@ -70,11 +104,7 @@ class Line:
 
     def __init__(self, session: Session, hear: Callable[[Message, Say], None]) -> None:
         self._hear = hear
-        session.socket.unlink(missing_ok=True)
-        self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self._listener.bind(str(session.socket))
-        session.socket.chmod(stat.S_IRUSR | stat.S_IWUSR)
-        self._listener.listen(64)
+        self._listener = _listening(session)
         Thread(target=self._accept, name="venvoy-line", daemon=True).start()
 
     def close(self) -> None:
@@ -93,12 +123,33 @@ class Line:
 
     def _attend(self, connection: socket.socket) -> None:
         def say(message: Message) -> None:
-            try:
-                stream.write(json.dumps(message).encode() + b"\n")
-                stream.flush()
-            except (BrokenPipeError, ConnectionResetError):
-                pass  # the guest was interrupted and no longer listens; what it asked for is done all the same
+            # The guest may have been interrupted and no longer listen; what it asked for is done all the same.
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+                connection.sendall(json.dumps(message).encode() + b"\n")
 
-        with connection, connection.makefile("rwb") as stream:
-            for line in stream:
-                self._hear(json.loads(line), say)
+        with connection, connection.makefile("rb") as heard, contextlib.suppress(ConnectionResetError):
+            for line in heard:
+                try:
+                    message = json.loads(line)
+                except ValueError:
+                    return  # none of our guests
+                self._hear(message, say)
+
+
+def _listening(session: Session) -> socket.socket:
+    """The session's socket; it appears under its name when it listens already, so that no sweep takes it for dead."""
+    aside = session.folder / ".guest"
+    aside.unlink(missing_ok=True)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        listener.bind(str(aside))
+    except OSError as error:
+        listener.close()
+        raise VenvoyError(
+            f"no socket can be made in {session.folder}: {error.strerror}",
+            hint="set XDG_RUNTIME_DIR to a folder of your own on a disk of this machine",
+        ) from error
+    listener.listen(64)
+    aside.chmod(stat.S_IRUSR | stat.S_IWUSR)
+    aside.replace(session.socket)
+    return listener

@@ -32,18 +32,23 @@ def current(environ: Mapping[str, str] = os.environ) -> Settings:
     Without XDG_RUNTIME_DIR sessions go to a short folder of the user's own under the temporary directory:
     a Unix socket's path has no more than 107 bytes.
     """
-    home = Path(environ.get("HOME") or Path.home())
+    user_home = Path(environ.get("HOME") or Path.home())
     runtime_folder = environ.get("XDG_RUNTIME_DIR", "")
     usable = runtime_folder and os.access(runtime_folder, os.W_OK | os.X_OK) and len(runtime_folder) < 60
     temporary = Path(environ.get("TMPDIR") or tempfile.gettempdir())
     if len(str(temporary)) >= 50:
         temporary = Path("/tmp")  # noqa: S108  # the folder below it is private and checked by `session`
     return Settings(
-        home=Path(environ.get("VENVOY_HOME") or home / ".venvoy"),
-        projects=Path(environ.get("VENVOY_PROJECTS") or home / "venvoy-projects"),
+        home=_folder(environ.get("VENVOY_HOME") or "~/.venvoy", user_home),
+        projects=_folder(environ.get("VENVOY_PROJECTS") or "~/venvoy-projects", user_home),
         runtime=Path(runtime_folder) / "venvoy" if usable else temporary / f"venvoy-{os.getuid()}",
-        user_home=home,
+        user_home=user_home,
     )
+
+
+def _folder(said: str, user_home: Path) -> Path:
+    """An absolute path, because programs that we start in other folders must mean the same one."""
+    return user_home / said[2:] if said.startswith("~/") else Path(said).absolute()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +78,8 @@ def policy(files: Sequence[Path] = POLICY_FILES) -> Policy:
             status = file.stat()
         except FileNotFoundError:
             continue
+        except OSError as error:
+            raise InvalidInput(f"cannot read {file}: {error.strerror}") from error
         if status.st_uid != 0 or status.st_mode & 0o022:
             raise InvalidInput(
                 f"{file} must belong to root and be writable by root alone",
@@ -87,17 +94,19 @@ def _mapping(file: Path) -> Mapping[str, Any]:
     from ruamel.yaml.error import YAMLError  # noqa: PLC0415
 
     try:
-        loaded = YAML(typ="safe", pure=True).load(file.read_text("utf-8")) or {}
-    except (YAMLError, UnicodeDecodeError) as error:
+        loaded = YAML(typ="safe", pure=True).load(file.read_text("utf-8"))
+    except OSError as error:
+        raise InvalidInput(f"cannot read {file}: {error.strerror}") from error
+    except (YAMLError, ValueError) as error:
         raise InvalidInput(f"{file} is not YAML: {error}") from error
-    if not isinstance(loaded, dict):
+    if not isinstance(loaded, dict | None):
         raise InvalidInput(f"{file} must be a mapping")
-    return loaded
+    return loaded or {}
 
 
 def _policy_from(said: Mapping[str, Any], file: Path) -> Policy:
     known = {each.name for each in fields(Policy)}
-    if unknown := sorted(set(said) - known):
+    if unknown := [key for key in said if key not in known]:
         raise InvalidInput(f"{file}: unknown key {unknown[0]!r}", hint=f"known: {', '.join(sorted(known))}")
     allowed: dict[str, tuple[object, ...]] = {
         "transport": ("ipc", "tcp"),
@@ -106,11 +115,13 @@ def _policy_from(said: Mapping[str, Any], file: Path) -> Policy:
         "env_files": (True, False),
     }
     for key, values in allowed.items():
-        if key in said and not any(said[key] is value or said[key] == value for value in values):
+        if key in said and not any(type(said[key]) is type(value) and said[key] == value for value in values):
             raise InvalidInput(f"{file}: {key} must be one of {', '.join(map(str, values))}, not {said[key]!r}")
     for key in ("prefixes", "dropped_variables"):
         if not (isinstance(said.get(key, []), list) and all(isinstance(each, str) for each in said.get(key, []))):
             raise InvalidInput(f"{file}: {key} must be a list of strings")
+    if relative := [each for each in said.get("prefixes", []) if not Path(each).is_absolute()]:
+        raise InvalidInput(f"{file}: prefixes must be absolute paths, not {relative[0]!r}")
     return Policy(
         transport=said.get("transport"),
         encryption=said.get("encryption"),

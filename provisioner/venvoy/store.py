@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import io
 import os
 import re
+import secrets
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,6 +22,9 @@ from .model import Environment
 from .settings import Settings
 
 NEXT = ".next"
+"""Ends the names of files that wait for their generation to be swapped in."""
+NOTE = ".note"
+"""Ends the names of copies of config.yaml that say where a build works, or worked."""
 GENERATION = re.compile(r"[0-9]{8}T[0-9]{6}-[0-9a-f]{6}")
 NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,62}[A-Za-z0-9])?")
 
@@ -85,12 +90,13 @@ class Store:
         return _environment(name, text, file)
 
     def at(self, prefix: Path) -> Environment | None:
-        """The environment whose prefix is that folder, or None."""
+        """The environment whose prefix is that folder, or None; one that cannot be read is passed over."""
         wanted = prefix.resolve()
         for name in self.names():
-            env = self.environment(name)
-            if env.prefix.resolve() == wanted:
-                return env
+            with contextlib.suppress(EnvironmentNotFound, InvalidInput):
+                env = self.environment(name)
+                if env.prefix.resolve() == wanted:
+                    return env
         return None
 
     def save(self, env: Environment) -> None:
@@ -99,68 +105,140 @@ class Store:
         previous = file.read_text("utf-8") if file.exists() else ""
         files.replace(file, _dump(env, previous, file.parent))
 
+    def begin(self, env: Environment) -> None:
+        """Note what is about to be built, so that wherever it lies it is found again should the build be cut short."""
+        files.replace(self._beside(env, NOTE), _dump(env, "", self.folder(env.name)))
+
     def commit(self, env: Environment, texts: Mapping[str, str]) -> None:
         """Swap an environment's new generation in, with its config.yaml and `texts` (file name to content).
 
         Everything is written beside first; turning the link `prefix` is the one step that decides. A crash before it
         leaves the old environment, a crash after it the new one, which the next look finishes (`_roll_forward`).
+        What the old one leaves behind is for `tidy`.
         """
         folder = self.folder(env.name)
         config = folder / "config.yaml"
+        previous = config.read_text("utf-8") if config.exists() else ""
+        if previous:
+            old = _environment(env.name, previous, config)
+            files.replace(self._beside(old, NOTE), previous)
         for file, text in texts.items():
-            files.replace(folder / f"{file}{NEXT}", text)
-        files.replace(
-            folder / f"config.yaml{NEXT}",
-            _dump(env, config.read_text("utf-8") if config.exists() else "", folder),
-        )
+            files.replace(folder / f"{file}.{env.generation}{NEXT}", text)
+        files.replace(self._beside(env, NEXT), _dump(env, previous, folder))
+        if env.prefix.is_dir() and not env.prefix.is_symlink():
+            env.prefix.rename(generation_folder(env.prefix, new_generation()))
         files.link(env.prefix, generation_folder(env.prefix, env.generation or "").name)
         self._roll_forward(env.name)
 
-    def _roll_forward(self, name: str) -> None:
-        """Finish a commit whose link was turned already."""
-        folder = self.folder(name)
-        pending = folder / f"config.yaml{NEXT}"
-        try:
-            env = _environment(name, pending.read_text("utf-8"), pending)
-        except FileNotFoundError:
-            return
-        if _link_target(env.prefix) != generation_folder(env.prefix, env.generation or "").name:
-            return
-        for file in (*folder.glob(f"requirements*{NEXT}"), pending):
-            with contextlib.suppress(FileNotFoundError):  # another process finishes the same commit
-                file.replace(file.with_name(file.name.removesuffix(NEXT)))
-
     def leftovers(self, name: str) -> tuple[Path, ...]:
-        """What an interrupted build left behind: files never committed and generations that nothing points to."""
+        """What a build left behind, an interrupted one or the one before, in the order in which it can be removed.
+
+        These are generations that nothing points to, links of prefixes that were given up, and files never committed.
+        """
         self._roll_forward(name)
         folder = self.folder(name)
-        prefixes = {folder / "prefix"}
-        if (folder / "config.yaml").exists():
-            prefixes.add(self.environment(name).prefix)
-        generations = {
-            path
-            for prefix in prefixes
-            for path in prefix.parent.glob(f".{prefix.name}-*")
-            if GENERATION.fullmatch(path.name.removeprefix(f".{prefix.name}-")) and path.name != _link_target(prefix)
-        }
-        return tuple(sorted({*folder.glob(f"*{NEXT}"), *folder.glob(".*.partial"), *generations}))
+        config = folder / "config.yaml"
+        current = _environment(name, config.read_text("utf-8"), config) if config.exists() else None
+        trees = set(_unused(folder / "prefix", current))
+        if current and current.generation:
+            trees.update(_unused(current.prefix, current))
+        for built in (each for note in folder.glob("config.yaml.*") for each in _noted(note)):
+            if current is None or built.generation != current.generation:
+                trees.update(_remains(built))
+        loose = {each for pattern in (f"*{NOTE}", f"*{NEXT}", ".*.partial") for each in folder.glob(pattern)}
+        return (*sorted(trees), *sorted(loose - trees))
+
+    def tidy(self, name: str) -> None:
+        """Remove the leftovers; the caller holds the environment."""
+        for leftover in self.leftovers(name):
+            files.remove(leftover)
+
+    def _beside(self, env: Environment, suffix: str) -> Path:
+        return self.folder(env.name) / f"config.yaml.{env.generation}{suffix}"
+
+    def _roll_forward(self, name: str) -> None:
+        """Finish a commit whose link was turned already.
+
+        Any process may do so at any time: each file carries its generation's name, so nothing of a later commit is met.
+        """
+        folder = self.folder(name)
+        for pending in folder.glob(f"config.yaml.*{NEXT}"):
+            try:
+                env = _environment(name, pending.read_text("utf-8"), pending)
+            except FileNotFoundError:
+                continue
+            generation = generation_folder(env.prefix, env.generation or "")
+            if generation.is_dir() and not os.path.lexists(env.prefix):
+                with contextlib.suppress(FileExistsError):  # another process finishes the same commit
+                    env.prefix.symlink_to(generation.name)
+            if _link_target(env.prefix) != generation.name:
+                continue
+            suffix = f".{env.generation}{NEXT}"
+            for file in (*folder.glob(f"requirements*{suffix}"), pending):
+                with contextlib.suppress(FileNotFoundError):
+                    file.replace(file.with_name(file.name.removesuffix(suffix)))
 
     def remove(self, name: str) -> None:
-        """Forget an environment; its record in the project folder stays."""
+        """Forget an environment, its config.yaml last; its record in the project folder stays."""
         folder = self.folder(name)
-        (folder / "config.yaml").unlink(missing_ok=True)
+        for each in sorted(folder.glob("*"), key=lambda each: each.name == "config.yaml"):
+            files.remove(each)
         files.remove(folder)
 
     @contextmanager
     def held(self, name: str, *, timeout: float = 600) -> Iterator[None]:
         """Keep everybody else from changing the environment while it is built, installed into or removed."""
-        with files.locked(self.environments_folder / f".{checked_name(name)}.lock", timeout=timeout):
+        with files.locked(self._lock(name), timeout=timeout):
             yield
+
+    def busy(self, name: str) -> bool:
+        """Whether somebody holds the environment right now."""
+        return files.is_locked(self._lock(name))
+
+    def _lock(self, name: str) -> Path:
+        return self.environments_folder / f".{checked_name(name)}.lock"
 
 
 def generation_folder(prefix: Path, generation: str) -> Path:
     """Where a generation of `prefix` really lies: a hidden sibling that the link points to."""
     return prefix.with_name(f".{prefix.name}-{generation}")
+
+
+def new_generation() -> str:
+    """A name that no generation had before."""
+    return f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
+
+
+def _unused(prefix: Path, current: Environment | None) -> Iterator[Path]:
+    """The generations of a prefix that is ours alone, and its link, which the current environment does not stand on."""
+    used = _link_target(prefix)
+    if current is None or current.prefix != prefix:
+        if used is not None:
+            yield prefix
+        used = None
+    elif not os.path.lexists(prefix):  # only the link is lost
+        used = generation_folder(prefix, current.generation or "").name
+    start = f".{prefix.name}-"
+    for path in prefix.parent.glob(f"{glob.escape(start)}*"):
+        if GENERATION.fullmatch(path.name.removeprefix(start)) and path.name != used:
+            yield path
+
+
+def _remains(built: Environment) -> Iterator[Path]:
+    """What is there of one generation, and of links to it; its prefix may be another environment's by now."""
+    generation = generation_folder(built.prefix, built.generation or "")
+    if generation.exists():
+        yield generation
+    partials = built.prefix.parent.glob(f".{glob.escape(built.prefix.name)}.*.partial")
+    yield from (link for link in (built.prefix, *partials) if _link_target(link) == generation.name)
+
+
+def _noted(note: Path) -> Iterator[Environment]:
+    """The generation that a copy of config.yaml speaks of."""
+    with contextlib.suppress(FileNotFoundError, InvalidInput):
+        env = _environment(note.parent.name, note.read_text("utf-8"), note)
+        if env.generation:
+            yield env
 
 
 def _link_target(prefix: Path) -> str | None:
@@ -284,11 +362,26 @@ def _dump(env: Environment, previous: str, folder: Path) -> str:
     for key, value in values.items():
         if value is None:
             document.pop(key, None)
+        elif isinstance(value, list) and isinstance(document.get(key), list):
+            _fill(document[key], value)
         elif key not in document or document[key] != value:
             document[key] = value
     written = io.StringIO()
     yaml.dump(document, written)
     return written.getvalue()
+
+
+def _fill(listed: Any, values: list[str]) -> None:
+    """Make the document's list equal to `values`; what stays keeps the comment beside it."""
+    for position in reversed(range(len(listed))):
+        if listed[position] not in values:
+            del listed[position]
+    for position, value in enumerate(values):
+        if position == len(listed) or listed[position] != value:
+            listed.insert(position, value)
+    del listed[len(values) :]
+    if values:
+        listed.fa.set_block_style()
 
 
 def _yaml() -> Any:

@@ -20,7 +20,7 @@ import websocket
 from venvoy.settings import Settings
 
 PATIENCE = 90
-TOKEN = "a-token-of-the-tests"
+TOKEN = "a-token-of-the-tests"  # noqa: S105
 
 
 @dataclass
@@ -36,7 +36,7 @@ class Server:
         """The status and the JSON that the server answers with, errors too."""
         data = None if body is None else json.dumps(body).encode()
         headers = {"Authorization": f"token {TOKEN}", "Content-Type": "application/json"}
-        request = Request(f"http://{self.address}{path}", data=data, headers=headers, method=method)  # noqa: S310
+        request = Request(f"http://{self.address}{path}", data=data, headers=headers, method=method)
         try:
             with urlopen(request, timeout=PATIENCE) as answer:  # noqa: S310
                 text = answer.read()

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import platform
+import re
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -19,31 +22,62 @@ _PLAIN = frozenset({".venv", "venv", ".env", "env", "prefix"})
 def adopt(store: Store, prefix: Path, *, name: str | None, actor: Actor) -> Environment:
     """Give the venv at `prefix` a name (its folder's, or the project's for `.venv`) and record its state.
 
-    Raises InvalidInput for what is no venv, EnvironmentExists where the name or the venv is taken.
+    An adopted environment whose folder was moved is found again by adopting its new place under its name.
+
+    Raises InvalidInput for what is no venv, EnvironmentExists where the name or the venv is taken, RuntimeUnavailable
+    where its interpreter does not run.
     """
-    prefix = prefix.absolute()
+    prefix = Path(os.path.abspath(prefix))  # noqa: PTH100  # takes ".." out, keeps links
     if not (prefix / "pyvenv.cfg").exists():
         raise InvalidInput(f"{prefix} is not a venv (it has no pyvenv.cfg)", hint="make one: venvoy init NAME")
     if known := store.at(prefix):
-        raise EnvironmentExists(f"{prefix} is the environment {known.name!r} already")
-    name = name or (prefix.parent.name if prefix.name in _PLAIN else prefix.name)
-    with store.held(name):
-        if store.exists(name):
-            raise EnvironmentExists(
-                f"an environment {name!r} exists already",
-                hint=f"choose a name: venvoy adopt {prefix} --name OTHER",
-            )
-        base = base_of(store, prefix / "bin" / "python")
-        env = Environment(
-            name=name,
-            prefix=prefix,
-            python_version=base.version,
-            base=(prefix / "bin" / "python").resolve(),
-            base_image=f"python:{base.minor}-slim",
-            created=datetime.now(UTC),
-            system=platform.system(),
-            architecture=platform.machine(),
+        raise EnvironmentExists(
+            f"{prefix} is the environment {known.name!r} already", hint=f"use it: venvoy run {known.name}"
         )
+    name = name or _name_for(prefix)
+    with store.held(name):
+        moved = _moved(store, name, prefix)
+        env = _described(store, prefix, name)
+        if moved:
+            env = replace(moved, prefix=prefix, python_version=env.python_version, base=env.base)
         store.save(env)
-        record(store.history(name), lambda: observe(store, env), actor=actor)
+        try:
+            record(store.history(name), lambda: observe(store, env), actor=actor)
+        except BaseException:
+            if not moved:
+                store.remove(name)
+            raise
     return env
+
+
+def _name_for(prefix: Path) -> str:
+    folder = prefix.parent if prefix.name in _PLAIN else prefix
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", folder.name).strip("._-")[:64].rstrip("._-")
+
+
+def _moved(store: Store, name: str, prefix: Path) -> Environment | None:
+    """The environment of that name whose adopted folder is gone, or None. Raises EnvironmentExists for any other."""
+    if not store.exists(name):
+        return None
+    known = store.environment(name)
+    if known.adopted and not known.prefix.exists():
+        return known
+    raise EnvironmentExists(
+        f"an environment {name!r} exists already",
+        hint=f"choose a name: venvoy adopt {prefix} --name OTHER",
+    )
+
+
+def _described(store: Store, prefix: Path, name: str) -> Environment:
+    python = prefix / "bin" / "python"
+    base = base_of(store, python)
+    return Environment(
+        name=name,
+        prefix=prefix,
+        python_version=base.version,
+        base=python.resolve(),
+        base_image=f"python:{base.minor}-slim",
+        created=datetime.now(UTC).replace(microsecond=0),
+        system=platform.system(),
+        architecture=base.platform.partition("-")[2],
+    )

@@ -11,6 +11,8 @@ from importlib.resources import files as package_files
 from pathlib import Path
 from typing import Any
 
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
+
 from .. import files, process
 from ..errors import CommandFailed, InvalidInput, RuntimeUnavailable, VenvoyError
 from ..managers import uv
@@ -18,7 +20,7 @@ from ..model import Base, Command, Job
 from ..runtimes.host import FOREIGN
 from ..store import Store
 
-VERSION = re.compile(r"3(\.[0-9]+){0,2}")
+VERSION = re.compile(r"3(\.[0-9]+){0,2}((a|b|rc)[0-9]+)?")
 _CONDA_ROOTS = ("miniconda3", "miniforge3", "mambaforge", "micromamba", "anaconda3")
 
 
@@ -35,29 +37,29 @@ def base_of(store: Store, python: Path) -> Base:
     key = hashlib.sha256(f"{python}:{real}:{status.st_mtime_ns}:{status.st_size}".encode()).hexdigest()[:24]
     remembered = store.bases / f"{key}.json"
     try:
-        said = json.loads(remembered.read_text("utf-8"))
-    except (OSError, ValueError):
+        return Base(path=python, **json.loads(remembered.read_text("utf-8")))
+    except (OSError, ValueError, TypeError):
         said = _ask(python)
         files.replace(remembered, json.dumps(said, sort_keys=True))
     return Base(path=python, **said)
 
 
 def interpreter(store: Store, wanted: str | None) -> Base:
-    """The interpreter for `wanted`: a version ("3.12", "3.12.1"), a path, or None for the newest that fits.
+    """The newest interpreter for `wanted`: a version ("3.12", "3.12.1"), a range (">=3.10,<3.13"), a path, or None.
 
-    Raises InvalidInput for a word that is neither, and RuntimeUnavailable, with what there is, when none matches.
+    Raises InvalidInput for a word that is none of these, and RuntimeUnavailable, with what there is, when none matches.
     """
     if wanted and os.sep in wanted:
         return _at(store, Path(wanted))
-    if wanted and not VERSION.fullmatch(wanted):
-        raise InvalidInput(f"{wanted!r} is not a Python version", hint="write it as 3.12 or 3.12.1, or give a path")
+    specifier = _specifier(wanted) if wanted else SpecifierSet()
     found = interpreters(store)
-    fitting = [base for base in found if not wanted or _matches(base.version, wanted)]
+    fitting = [base for base in found if specifier.contains(base.version, prereleases=True)]
     if not fitting:
         listed = "\n".join(f"  {base.version:10} {base.path}" for base in found)
+        fetched = wanted if wanted and VERSION.fullmatch(wanted) else "3.12"
         raise RuntimeUnavailable(
             f"there is no Python {wanted} on this machine" if wanted else "there is no Python for environments here",
-            hint=f"there is:\n{listed}\nor fetch one: {uv.program()} python install {wanted or '3.12'}",
+            hint=f"there is:\n{listed or '  none'}\nor fetch one: {uv.program()} python install {fetched}",
         )
     return fitting[0]
 
@@ -124,7 +126,9 @@ def _known_to_uv() -> Iterator[Path]:
 
 def without_environment(job: Job) -> Command:
     """The job outside any environment: nothing of an active one reaches it."""
-    return Command(argv=job.argv, variables=job.variables, dropped=FOREIGN, stdin=job.stdin)
+    return Command(
+        argv=job.argv, variables=job.variables, dropped=(*FOREIGN, *job.dropped), cwd=job.cwd, stdin=job.stdin
+    )
 
 
 def _at(store: Store, path: Path) -> Base:
@@ -137,13 +141,20 @@ def _ask(python: Path) -> dict[str, Any]:
     command = Command(argv=(str(python), "-I", "-S", "-"), stdin=probe, dropped=FOREIGN)
     try:
         said: dict[str, Any] = json.loads(process.run(command, timeout=30))
-    except (CommandFailed, ValueError) as error:
+        Base(path=python, **said)
+    except (CommandFailed, RuntimeUnavailable, ValueError, TypeError) as error:
         raise RuntimeUnavailable(f"the interpreter {python} does not run", hint=str(error)) from error
     return said
 
 
-def _matches(version: str, wanted: str) -> bool:
-    return version == wanted or version.startswith(f"{wanted}.")
+def _specifier(wanted: str) -> SpecifierSet:
+    exact = wanted.count(".") > 1
+    try:
+        return SpecifierSet((f"=={wanted}" if exact else f"=={wanted}.*") if VERSION.fullmatch(wanted) else wanted)
+    except InvalidSpecifier:
+        raise InvalidInput(
+            f"{wanted!r} is not a Python version", hint="write it as 3.12, 3.12.1 or '>=3.10,<3.13', or give a path"
+        ) from None
 
 
 def _numbers(version: str) -> tuple[int, ...]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import re
-import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -15,18 +15,21 @@ from ..errors import EnvironmentExists, InvalidInput
 from ..managers import uv
 from ..model import Actor, Asked, Base, Environment
 from ..process import OnLine
-from ..store import Store, generation_folder
+from ..store import Store, generation_folder, new_generation
 from .asked import asked_in
 from .bases import interpreter, without_environment
 from .observe import observe
 from .record import record
+from .relocate import relocate
 
 Fill = Callable[[Environment], None]
 REQUIREMENTS = "requirements.txt"
 DEV_REQUIREMENTS = "requirements-dev.txt"
 _RELATIVE = re.compile(
-    r"^(?P<option>-r|-c|-e|--requirement|--constraint|--editable)(?P<space>[ =]*)(?P<path>\S+)(?P<rest>.*)$"
+    r"""(?:(?P<option>-[rcef]|--requirement|--constraint|--editable|--find-links)(?P<space>[ =]*)(?P<path>\S+)"""
+    r"""|(?P<name>[\w.-]+(?:\[[^]]*\])?\s*@\s*)?(?P<place>\.{1,2}/\S*))(?P<rest>.*)"""
 )
+"""A line of a requirements file that names a file or a folder."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,23 +60,20 @@ def create(
         old = _replaceable(store, plan)
         texts = _requirement_texts(store, plan)
         base = interpreter(store, plan.python or (old.python_version.rpartition(".")[0] if old else None))
-        env = _described(store, plan, base, old)
-        for leftover in store.leftovers(plan.name):
-            files.remove(leftover)
+        store.tidy(plan.name)
+        env = _described(plan, base, texts, prefix=_prefix(store, plan, old), old=old)
+        folder_is_new = not store.folder(plan.name).exists()
         files.private(store.folder(plan.name))
-        aside = generation_folder(env.prefix, env.generation or "")
-        building = replace(env, prefix=aside)
         try:
-            _build(building, base, on_line)
-            (fill or _from_files(texts, on_line))(building)
+            store.begin(env)
+            _build(env, base, fill or _from_files(texts, on_line), on_line)
+            store.commit(env, texts)
         except BaseException:
-            files.remove(aside)
-            if old is None:
+            store.tidy(plan.name)
+            if folder_is_new and not store.exists(plan.name):
                 store.remove(plan.name)
             raise
-        store.commit(env, texts)
-        if old and old.generation:
-            files.remove(generation_folder(old.prefix, old.generation))
+        store.tidy(plan.name)
         record(store.history(env.name), lambda: observe(store, env), actor=actor, asked=_asked(env))
     return env
 
@@ -81,12 +81,6 @@ def create(
 def _replaceable(store: Store, plan: Plan) -> Environment | None:
     """The environment that `force` replaces, or None. Raises EnvironmentExists where it may not be replaced."""
     if not store.exists(plan.name):
-        prefix = plan.prefix
-        if prefix and (prefix.is_symlink() or (prefix.exists() and any(prefix.iterdir()))):
-            raise EnvironmentExists(
-                f"{prefix} is not empty",
-                hint=f"choose another --prefix, or take it as it is: venvoy adopt {prefix}",
-            )
         return None
     old = store.environment(plan.name)
     if old.adopted:
@@ -103,38 +97,60 @@ def _replaceable(store: Store, plan: Plan) -> Environment | None:
     return old
 
 
-def _described(store: Store, plan: Plan, base: Base, old: Environment | None) -> Environment:
-    now = datetime.now(UTC)
-    texts = _requirement_texts(store, plan)
+def _prefix(store: Store, plan: Plan, old: Environment | None) -> Path:
+    """Where the environment goes. Raises EnvironmentExists for a place that is somebody's already."""
+    usual = old.prefix if old else store.folder(plan.name) / "prefix"
+    prefix = Path(os.path.abspath(plan.prefix)) if plan.prefix else usual  # noqa: PTH100  # takes ".." out, keeps links
+    if prefix.is_mount():
+        raise EnvironmentExists(
+            f"{prefix} is a mount point", hint=f"choose a folder in it: --prefix {prefix / plan.name}"
+        )
+    if os.path.lexists(prefix) and not _empty(prefix) and not (old and prefix == old.prefix):
+        raise EnvironmentExists(
+            f"{prefix} is not empty",
+            hint=f"choose another --prefix, or take it as it is: venvoy adopt {prefix}",
+        )
+    return prefix
+
+
+def _empty(prefix: Path) -> bool:
+    return prefix.is_dir() and not prefix.is_symlink() and not any(prefix.iterdir())
+
+
+def _described(
+    plan: Plan, base: Base, texts: Mapping[str, str], *, prefix: Path, old: Environment | None
+) -> Environment:
     return Environment(
         name=plan.name,
-        prefix=(plan.prefix.absolute() if plan.prefix else None)
-        or (old.prefix if old else store.folder(plan.name) / "prefix"),
+        prefix=prefix,
         python_version=base.version,
         base=base.path,
         base_image=f"python:{base.minor}-slim",
-        generation=f"{now:%Y%m%dT%H%M%S}-{secrets.token_hex(3)}",
-        created=now,
+        generation=new_generation(),
+        created=datetime.now(UTC).replace(microsecond=0),
         system=platform.system(),
-        architecture=platform.machine(),
+        architecture=base.platform.partition("-")[2],
         packages=_listed(texts.get(REQUIREMENTS, "")),
         dev_packages=_listed(texts.get(DEV_REQUIREMENTS, "")),
         env_file=plan.env_file or (old.env_file if old else ()),
     )
 
 
-def _build(env: Environment, base: Base, on_line: OnLine | None) -> None:
-    env.prefix.parent.mkdir(parents=True, exist_ok=True)
-    process.run(without_environment(uv.create(env.prefix, base.path)), on_line=on_line)
-    files.replace(env.prefix / ".gitignore", "*\n")
-    install = uv.install(env.python, "pip")
-    process.run(runtimes.get(env.runtime).command(env, install), on_line=on_line)
+def _build(env: Environment, base: Base, fill: Fill, on_line: OnLine | None) -> None:
+    """Build the generation beside the prefix, and write its scripts as if it stood there already."""
+    aside = replace(env, prefix=generation_folder(env.prefix, env.generation or ""))
+    aside.prefix.parent.mkdir(parents=True, exist_ok=True)
+    process.run(without_environment(uv.create(aside.prefix, base.path, prompt=env.name)), on_line=on_line)
+    files.replace(aside.prefix / ".gitignore", "*\n")
+    process.run(runtimes.get(env.runtime).command(aside, uv.install(aside.python, "pip")), on_line=on_line)
+    fill(aside)
+    relocate(aside.prefix, (str(aside.prefix),), env.prefix)
 
 
 def _from_files(texts: Mapping[str, str], on_line: OnLine | None) -> Fill:
     def fill(env: Environment) -> None:
         for text in texts.values():
-            if _listed(text):
+            if any(line.strip() and not line.lstrip().startswith("#") for line in text.splitlines()):
                 job = uv.install_listed(env.python, text)
                 process.run(runtimes.get(env.runtime).command(env, job), on_line=on_line)
 
@@ -169,8 +185,12 @@ def _absolute(text: str, folder: Path) -> str:
     """The same list with the files that it names found from anywhere."""
 
     def moved(line: str) -> str:
-        found = _RELATIVE.match(line)
-        if found is None or "://" in found["path"] or found["path"].startswith("/"):
+        found = _RELATIVE.fullmatch(line)
+        if found is None:
+            return line
+        if found["place"]:
+            return f"{found['name'] or ''}{folder / found['place']}{found['rest']}"
+        if "://" in found["path"] or found["path"].startswith("/"):
             return line
         return f"{found['option']}{found['space'] or ' '}{folder / found['path']}{found['rest']}"
 

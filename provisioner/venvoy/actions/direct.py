@@ -2,30 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from packaging.requirements import InvalidRequirement, Requirement
 
-from ..inventory import Distribution
+from ..inventory import Distribution, fit
 from ..inventory.dist_info import canonical
 from ..model import Snapshot
+
+PIP = "pip"
+"""Put into every environment by whoever makes it; it counts as asked for only when somebody did."""
 
 
 def told_apart(snapshot: Snapshot, wanted: Iterable[str], distributions: Iterable[Distribution]) -> Snapshot:
     """The snapshot with `direct` filled in: asked for by name, or required by nothing else that is installed.
 
-    The files named REQUESTED are no help: uv writes them for what came along, too.
+    The files named REQUESTED are no help: uv writes them for what came along, too. What only an extra requires is
+    taken for asked for, because nobody knows whether the extra was.
     """
-    asked = frozenset(wanted)
-    came_along = {name for distribution in distributions for name in _required(distribution)}
-    packages = (replace(each, direct=each.name in asked or each.name not in came_along) for each in snapshot.packages)
-    return replace(snapshot, packages=tuple(packages))
+    markers = fit.markers(snapshot.language_version, snapshot.platform) | {"extra": ""}
+    requires = {each.name: frozenset(_required(each, markers)) - {each.name} for each in distributions}
+    came_along = frozenset().union(*requires.values())
+    direct = {each.name for each in snapshot.packages if each.name not in came_along | {PIP}}.union(wanted)
+    # What requires each other in a circle has nobody else who asked for it.
+    direct |= {each.name for each in snapshot.packages} - _reached(direct, requires) - {PIP}
+    return replace(snapshot, packages=tuple(replace(each, direct=each.name in direct) for each in snapshot.packages))
 
 
-def _required(distribution: Distribution) -> Iterable[str]:
-    for requirement in distribution.requires:
+def _required(distribution: Distribution, markers: Mapping[str, str]) -> Iterable[str]:
+    for text in distribution.requires:
         try:
-            yield canonical(Requirement(requirement).name)
+            requirement = Requirement(text)
         except InvalidRequirement:
             continue
+        if requirement.marker is None or requirement.marker.evaluate(dict(markers)):
+            yield canonical(requirement.name)
+
+
+def _reached(names: Iterable[str], requires: Mapping[str, frozenset[str]]) -> frozenset[str]:
+    """The names, what they require, and what that requires in turn."""
+    reached: set[str] = set()
+    todo = list(names)
+    while todo:
+        name = todo.pop()
+        if name not in reached:
+            reached.add(name)
+            todo += requires.get(name, ())
+    return frozenset(reached)

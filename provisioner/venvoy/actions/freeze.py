@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from packaging import pylock
-from packaging.utils import parse_wheel_filename
+from packaging.utils import InvalidWheelFilename, is_normalized_name, parse_wheel_filename
+from packaging.version import InvalidVersion, Version
 
 from .. import inventory, process
 from ..errors import CommandFailed
@@ -25,11 +27,22 @@ from .observe import observe
 from .record import record, wanted
 
 PUBLIC = "https://files.pythonhosted.org/packages/"
+PUBLIC_HOSTS = frozenset(
+    {
+        "files.pythonhosted.org",
+        "test-files.pythonhosted.org",
+        "download.pytorch.org",
+        "download-r2.pytorch.org",
+        "pypi.nvidia.com",
+    }
+)
+"""Hosts of files that anybody can fetch under the same address."""
 _CONTENT_PATH = re.compile(r"/packages/([0-9a-f]{2}/[0-9a-f]{2}/[0-9a-f]{60}/[^/?#]+)$")
 _REASONS: Mapping[str, str] = {
     "editable": "an editable install: its source is a folder of this machine",
     "local": "installed from a file or folder of this machine",
-    "archive": "installed from a URL without a recorded hash",
+    "archive": "installed from a URL that gives no such file any more",
+    "vcs": "installed from a repository that only this machine can reach",
     "index": "not on the public index",
 }
 
@@ -54,14 +67,16 @@ class Frozen:
 def freeze(store: Store, env: Environment, *, actor: Actor, on_line: OnLine | None = None) -> Frozen:
     """Lock the environment as it is now, into pylock.toml beside its record.
 
-    Raises CommandFailed when the index cannot be asked.
+    Raises CommandFailed when the index cannot be asked, or when the environment changes while it is locked.
     """
     history = store.history(env.name)
+    snapshot = observe(store, env)
     record(history, lambda: observe(store, env), actor=actor)
     distributions = inventory.distributions(env.prefix)
-    snapshot = observe(store, env)
     known = told_apart(snapshot, wanted(history.entries()), distributions)
     locked = replace(known, packages=_pinned(env, known.packages, distributions, on_line))
+    if digest(observe(store, env)) != digest(snapshot):
+        raise CommandFailed(f"{env.name!r} changed while it was locked", hint="freeze it again when it is at rest")
     with history.locked():
         path = history.write("pylock.toml", PylockToml().dump(locked))
         history.keep(digest(snapshot), SnapshotJson().dump(snapshot))
@@ -71,60 +86,80 @@ def freeze(store: Store, env: Environment, *, actor: Actor, on_line: OnLine | No
 
 def unpinned(snapshot: Snapshot) -> tuple[Unpinned, ...]:
     """What of a lock cannot be fetched again."""
-    return tuple(
-        Unpinned(package=each, reason="from a private index" if each.sha256 else _REASONS[each.origin])
-        for each in snapshot.packages
-        if not is_pinned(each)
-    )
+    return tuple(Unpinned(package=each, reason=_reason(each)) for each in snapshot.packages if not is_pinned(each))
+
+
+def _reason(package: Package) -> str:
+    return "from a private index" if package.origin == "index" and package.sha256 else _REASONS[package.origin]
 
 
 def _pinned(
     env: Environment,
-    packages: Iterable[Package],
+    packages: Sequence[Package],
     distributions: Iterable[Distribution],
     on_line: OnLine | None,
 ) -> tuple[Package, ...]:
-    packages = tuple(packages)
-    files = _on_index(env, tuple(each for each in packages if each.origin == "index"), on_line)
+    files = _on_index(env, [each for each in packages if each.origin == "index" and _nameable(each)], on_line)
     tags = {each.name: frozenset(each.tags) for each in distributions}
+    unhashed = {each.name for each in packages if each.origin == "archive" and not each.sha256}
     return tuple(
-        _filled(each, files[each.name], tags.get(each.name, frozenset())) if each.name in files else each
+        _filled(each, files[each.name], tags.get(each.name, frozenset()))
+        if each.name in files
+        else _hashed(env, each)
+        if each.name in unhashed
+        else each
         for each in packages
     )
 
 
-def _on_index(env: Environment, packages: tuple[Package, ...], on_line: OnLine | None) -> dict[str, pylock.Package]:
+def _nameable(package: Package) -> bool:
+    """Whether uv can be asked for it: a name and a version as PEP 440 and 503 have them."""
+    try:
+        Version(package.version)
+    except InvalidVersion:
+        return False
+    return is_normalized_name(package.name)
+
+
+def _on_index(env: Environment, packages: Sequence[Package], on_line: OnLine | None) -> dict[str, pylock.Package]:
     """What the index has of these exact versions; those that it does not have are left out.
 
-    uv names the first package that it cannot find and stops, so it is asked again without that one.
+    Raises CommandFailed for an index that does not answer, or has nothing at all, not even pip.
     """
-    asked = {each.name: each.version for each in packages}
-    while asked:
-        exact = "".join(f"{name}=={version}\n" for name, version in sorted(asked.items()))
+    found = _found(env, packages, on_line)
+    if packages and not found:
         try:
-            printed = process.run(without_environment(uv.lock(env.python, exact)), on_line=on_line)
+            process.run(without_environment(uv.lock(env.python, ("pip",))))
         except CommandFailed as error:
-            absent = _absent(str(error), asked)
-            if not absent:
-                raise CommandFailed(
-                    f"cannot lock {env.name!r}: the package index did not answer as it should",
-                    hint=error.hint,
-                ) from error
-            del asked[absent]
-            continue
+            raise _no_answer(env, error) from error
+    return found
+
+
+def _found(env: Environment, packages: Sequence[Package], on_line: OnLine | None) -> dict[str, pylock.Package]:
+    """Ask for all at once; uv says no to all when it lacks one, so then each half is asked for by itself."""
+    if not packages:
+        return {}
+    try:
+        printed = process.run(
+            without_environment(uv.lock(env.python, [f"{each.name}=={each.version}" for each in packages]))
+        )
+    except CommandFailed as error:
+        if error.code != uv.UNSATISFIABLE:
+            raise _no_answer(env, error) from error
+    else:
         return {each.name: each for each in parse(printed, "uv's answer").packages}
-    return {}
+    if len(packages) == 1:
+        if on_line:
+            on_line(f"{packages[0].name} {packages[0].version} is not on the index")
+        return {}
+    half = len(packages) // 2
+    return _found(env, packages[:half], on_line) | _found(env, packages[half:], on_line)
 
 
-def _absent(said: str, asked: Mapping[str, str]) -> str | None:
-    plain = " ".join(said.split())
-    for name, version in asked.items():
-        mentioned = rf"(?<![\w.-]){re.escape(name)}(?:==| \()?(?:{re.escape(version)})?(?![\w-])"
-        if re.search(rf"{mentioned}[^.]*?(?:was not found|has no|no version|there is no)", plain) or re.search(
-            rf"(?:no version of|no wheels? (?:for|of)) {mentioned}", plain
-        ):
-            return name
-    return None
+def _no_answer(env: Environment, error: CommandFailed) -> CommandFailed:
+    return CommandFailed(
+        f"cannot lock {env.name!r}: the package index did not answer as it should", hint=error.hint, code=error.code
+    )
 
 
 def _filled(package: Package, found: pylock.Package, tags: frozenset[str]) -> Package:
@@ -133,20 +168,32 @@ def _filled(package: Package, found: pylock.Package, tags: frozenset[str]) -> Pa
     chosen: pylock.PackageWheel | pylock.PackageSdist | None = same[-1] if same else found.sdist
     if chosen is None or not chosen.url:
         return package
-    sha256 = chosen.hashes.get("sha256", "")
-    return replace(package, url=_public(chosen.url), sha256=sha256)
+    return replace(package, url=_public(chosen.url), sha256=chosen.hashes.get("sha256", ""))
+
+
+def _hashed(env: Environment, package: Package) -> Package:
+    """The package with the hash of what its URL gives now, for uv does not note it; unchanged where that is gone."""
+    try:
+        printed = process.run(without_environment(uv.lock(env.python, (f"{package.name} @ {package.url}",))))
+    except CommandFailed:
+        return package
+    given = [each for each in parse(printed, "uv's answer").packages if str(each.version) == package.version]
+    return replace(package, sha256=given[0].archive.hashes.get("sha256", "")) if given and given[0].archive else package
 
 
 def _tags(filename: str) -> frozenset[str]:
-    return frozenset(str(tag) for tag in parse_wheel_filename(filename)[3])
+    try:
+        return frozenset(str(tag) for tag in parse_wheel_filename(filename)[3])
+    except InvalidWheelFilename:
+        return frozenset()
 
 
 def _public(url: str) -> str:
-    """The address on the public index, or "" for what only a private one has.
+    """The address under which anybody can fetch the file, or "" for what only a private index has.
 
     A mirror keeps the public path, in which the content's BLAKE2 digest stands, so the same path names the same file.
     """
-    if url.startswith(PUBLIC):
-        return url
+    if urlsplit(url).hostname in PUBLIC_HOSTS:
+        return url.partition("#")[0]
     found = _CONTENT_PATH.search(url)
     return f"{PUBLIC}{found[1]}" if found else ""

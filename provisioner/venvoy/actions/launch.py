@@ -14,6 +14,7 @@ from .. import files, inventory
 from ..errors import KernelUnusable, NotPermitted
 from ..managers import uv
 from ..model import Environment, Job
+from ..process import OnLine
 from ..settings import Policy
 from ..store import Store
 from .bases import base_of
@@ -47,8 +48,11 @@ class Kernel:
         return Version(self.version) >= _CURVE_SINCE
 
 
-def kernel_of(store: Store, env: Environment) -> Kernel:
-    """Choose the kernel. Raises KernelUnusable, naming what stands in the way and the command that mends it."""
+def kernel_of(store: Store, env: Environment, *, on_line: OnLine | None = None) -> Kernel:
+    """Choose the kernel; the one that is lent is built when it is not there yet, and `on_line` hears of it.
+
+    Raises KernelUnusable, naming what stands in the way and the command that mends it.
+    """
     mend = f"mend it: venvoy repair {env.name}"
     if not env.prefix.exists():
         raise KernelUnusable(f"the environment {env.name!r} has no folder {env.prefix} any more", hint=mend)
@@ -57,7 +61,7 @@ def kernel_of(store: Store, env: Environment) -> Kernel:
     own = inventory.names(env.prefix).get("ipykernel")
     if own:
         return Kernel(version=own, payload=None)
-    payload = payload_for(store, base_of(store, env.python))
+    payload = payload_for(store, base_of(store, env.python), on_line=on_line)
     if found := conflicts(payload, env):
         names = " ".join(sorted({each.split()[0] for each in found}))
         raise KernelUnusable(
@@ -92,6 +96,8 @@ def kernel_job(
             "python",
             "-Xfrozen_modules=off",
             str(guest / "kernel.py"),
+            "--session",
+            str(session),
             *lent,
             "-f",
             str(connection_file),
@@ -100,7 +106,6 @@ def kernel_job(
         variables={
             **uv.CERTIFICATES,
             **variables_from(env.env_file if policy.env_files else ()),
-            "VENVOY_SESSION": str(session),
             "VENVOY_ENVIRONMENT": env.name,
             "SHELL": _shell(variables),
         },

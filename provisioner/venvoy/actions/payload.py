@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,8 +18,8 @@ from pathlib import Path
 from packaging.requirements import Requirement
 
 from .. import files, inventory, process
-from ..errors import KernelUnusable
-from ..inventory import dist_info
+from ..errors import CommandFailed, KernelUnusable
+from ..inventory import dist_info, fit
 from ..managers import uv
 from ..model import Base, Environment
 from ..process import OnLine
@@ -27,6 +28,7 @@ from .bases import without_environment
 
 _MANIFEST = "venvoy-payload.json"
 _OLDEST = (3, 9)
+_NAME = re.compile(r"[\w.-]+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,46 +40,63 @@ class Payload:
     requires: Mapping[str, tuple[str, ...]]
 
 
-def payload_for(store: Store, base: Base, *, on_line: OnLine | None = None) -> Payload:
+def payload_for(store: Store, base: Base, *, lock: str = "", on_line: OnLine | None = None) -> Payload:
     """The payload for an interpreter; built when it is not there yet or its lock has changed.
 
-    Two processes that need the same one build it once. Raises KernelUnusable for an interpreter that no kernel runs on.
+    `lock` is a requirements file in which every package has its hashes; by default the one that venvoy comes with.
+    Two processes that need the same payload build it once. Raises KernelUnusable for an interpreter that no kernel runs
+    on, and where the payload cannot be fetched.
     """
     if tuple(map(int, base.minor.split("."))) < _OLDEST or not base.abi.startswith("cp"):
         raise KernelUnusable(
             f"no kernel runs on Python {base.version} ({base.abi})",
             hint="make an environment of CPython 3.9 or newer",
         )
-    lock = package_files("venvoy.guest").joinpath("payload.txt").read_text("utf-8")
-    family = base.libc.partition("-")[0] or "libc"
-    kind = store.payloads / f"{base.abi}-{base.platform}-{family}"
-    folder = kind / hashlib.sha256(lock.encode()).hexdigest()[:16]
+    lock = lock or _lock()
+    folder = _folder(store, base, lock)
     if not (folder / _MANIFEST).exists():
-        with files.locked(kind / ".lock", timeout=900):
+        with files.locked(folder.parent / ".lock", timeout=900):
             if not (folder / _MANIFEST).exists():
                 _build(folder, base, lock, on_line)
     return _read(folder)
 
 
+def built(store: Store, base: Base) -> Payload | None:
+    """The payload for an interpreter if it is there already; nothing is built."""
+    folder = _folder(store, base, _lock())
+    return _read(folder) if (folder / _MANIFEST).exists() else None
+
+
 def conflicts(payload: Payload, env: Environment) -> tuple[str, ...]:
     """What of the environment stands before the payload on `sys.path` and does not fit it, one sentence each."""
     own = inventory.names(env.prefix)
-    effective = {**payload.versions, **{name: own[name] for name in payload.versions if name in own}}
+    markers = fit.markers(env.python_version, f"{env.system}-{env.architecture}".lower())
     found = []
     for owner, requirements in payload.requires.items():
         if owner in own:
             continue  # what the environment's own distributions need is its own affair
         for text in requirements:
+            named = _NAME.match(text)
+            if named is None or (name := dist_info.canonical(named[0])) not in own:
+                continue  # parsing all requirements would take a tenth of a kernel's start
             requirement = Requirement(text)
-            name = dist_info.canonical(requirement.name)
-            if name not in own or (requirement.marker and not requirement.marker.evaluate({"extra": ""})):
+            if requirement.marker and not requirement.marker.evaluate({**markers, "extra": ""}):
                 continue
-            if not requirement.specifier.contains(effective.get(name, own[name]), prereleases=True):
+            if not requirement.specifier.contains(own[name], prereleases=True):
                 found.append(
                     f"{name} {own[name]} is installed, but the kernel's {owner} {payload.versions[owner]} "
                     f"needs {name}{requirement.specifier}"
                 )
     return tuple(sorted(set(found)))
+
+
+def _lock() -> str:
+    return package_files("venvoy.guest").joinpath("payload.txt").read_text("utf-8")
+
+
+def _folder(store: Store, base: Base, lock: str) -> Path:
+    family = base.libc.partition("-")[0] or "libc"
+    return store.payloads / f"{base.abi}-{base.platform}-{family}" / hashlib.sha256(lock.encode()).hexdigest()[:16]
 
 
 def _build(folder: Path, base: Base, lock: str, on_line: OnLine | None) -> None:
@@ -90,6 +109,12 @@ def _build(folder: Path, base: Base, lock: str, on_line: OnLine | None) -> None:
         manifest = {each.name: {"version": each.version, "requires": each.requires} for each in distributions}
         files.replace(aside / _MANIFEST, json.dumps(manifest, sort_keys=True, indent=1))
         aside.rename(folder)
+    except CommandFailed as error:
+        files.remove(aside)
+        raise KernelUnusable(
+            f"the kernel for Python {base.minor}, which is lent to environments without one, could not be fetched",
+            hint=f"try again when the package index can be reached; uv said:\n{error.hint}",
+        ) from error
     except BaseException:
         files.remove(aside)
         raise

@@ -28,10 +28,10 @@ def record(
             if not news:
                 return None
             return history.append("asked", at=snapshot.taken, actor=actor, asked=news, snapshot=now)
+        # The log's line comes last: after a crash before it, the next look finds the change again.
         history.keep(now, SnapshotJson().dump(snapshot))
-        entry = history.append("change", at=snapshot.taken, actor=actor, asked=asked, snapshot=now)
         history.save(EnvironmentYml().dump(snapshot), at=snapshot.taken)
-        return entry
+        return history.append("change", at=snapshot.taken, actor=actor, asked=asked, snapshot=now)
 
 
 def wanted(entries: Iterable[Entry]) -> frozenset[str]:

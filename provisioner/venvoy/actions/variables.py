@@ -2,31 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import io
+import re
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from dotenv.main import DotEnv
+from dotenv.main import resolve_variables
+from dotenv.parser import Binding, parse_stream
 
 from ..errors import InvalidInput
 
+_BLANK = re.compile(r"\s*")
+
 
 def variables_from(files: Iterable[Path]) -> dict[str, str]:
-    """The variables of all files, a later one winning. Raises InvalidInput, naming file and line but never a value."""
-    found: dict[str, str] = {}
-    for file in files:
-        found |= _read(file)
-    return found
+    """The variables of all files, a later one winning; `${NAME}` stands for one set before, or the caller's.
+
+    Raises InvalidInput, naming file and line but never a value.
+    """
+    said = [pair for file in files for pair in _read(file)]
+    return {name: value for name, value in resolve_variables(said, override=True).items() if value is not None}
 
 
-def _read(file: Path) -> dict[str, str]:
+def _read(file: Path) -> Iterator[tuple[str, str]]:
     try:
-        with file.open(encoding="utf-8") as stream:
-            parsed = DotEnv(dotenv_path=None, stream=stream, interpolate=True, override=False)
-            bindings = parsed.dict()
+        text = file.read_text("utf-8-sig")
     except FileNotFoundError:
         raise InvalidInput(
             f"there is no {file}", hint="name another --env-file, or mend env_file in config.yaml"
         ) from None
     except (OSError, UnicodeDecodeError) as error:
-        raise InvalidInput(f"cannot read {file}: {type(error).__name__}") from error
-    return {name: value for name, value in bindings.items() if value is not None}
+        raise InvalidInput(f"cannot read {file}: {type(error).__name__}") from None
+    for binding in parse_stream(io.StringIO(text)):
+        if binding.error or "\0" in binding.original.string:
+            raise InvalidInput(
+                f"{file}, line {_line(binding)}: not of the form NAME=value",
+                hint="a value with spaces, quotes or several lines stands in quotes, which must be closed",
+            )
+        if binding.key and binding.value is not None:
+            yield binding.key, binding.value
+
+
+def _line(binding: Binding) -> int:
+    """The number of the line on which it begins, which the parser counts from the empty lines before."""
+    blank = _BLANK.match(binding.original.string)
+    return binding.original.line + (blank[0].count("\n") if blank else 0)

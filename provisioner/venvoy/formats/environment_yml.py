@@ -8,21 +8,29 @@ from dataclasses import dataclass
 from typing import Any
 
 from packaging.requirements import InvalidRequirement, Requirement
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from packaging.version import InvalidVersion, Version
 
 from ..errors import InvalidInput
 from ..model import Package, Snapshot
 
-_PYTHON = re.compile(r"python\s*(?:={1,2}\s*)?([0-9][0-9.]*)?(?:\.\*)?")
-_PIP = re.compile(r"pip(?:\s*={1,2}\s*([0-9][\w.]*))?")
+LIMIT = 2_000_000
+"""Characters of the longest file that is read; a thousand pinned packages take a twentieth of that."""
+_MATCH = re.compile(r"(?:[\w./:-]+::)?(?P<name>[\w.-]+)\s*(?P<rest>(?:[\s=<>!~\[].*)?)", re.DOTALL)
+_PIN = re.compile(r"(?:={1,2}\s*)?(?P<version>[0-9][\w.!+-]*?)(?:\.?\*)?(?:\s*=\s*\S+|\s+\S+)?")
+_PLAIN = re.compile(r"(?!(?i:true|false|null|yes|no|on|off|y|n)$)[A-Za-z][\w.-]*", re.ASCII)
+_PLAIN_REQUIREMENT = re.compile(r"(?:-e |[A-Za-z0-9][\w.-]*(?:={2,3}| @ ))(?!#)[!-~]+(?<!:)", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wish:
-    """What a file asks for: a Python version ("" for any), and requirements as pip writes them."""
+    """What a file asks for: requirements as pip writes them, and a Python.
+
+    `python` is a version ("3.12"), a range (">=3.10,<3.13"), or "" for any.
+    """
 
     name: str = ""
     python: str = ""
-    pip: str = ""
     requirements: tuple[str, ...] = ()
 
 
@@ -34,10 +42,10 @@ class EnvironmentYml:
     filename: str = "environment.yml"
 
     def dump(self, snapshot: Snapshot) -> str:
-        pip = snapshot.package("pip")
-        listed = [_requirement(each) for each in sorted(snapshot.packages) if each.name != "pip"]
+        pip = next((each for each in snapshot.packages if _conda_has(each)), None)
+        listed = [_requirement(each) for each in sorted(snapshot.packages) if each != pip]
         lines = [
-            f"name: {snapshot.environment}",
+            f"name: {_scalar(snapshot.environment, _PLAIN)}",
             "channels:",
             "  - conda-forge",
             "dependencies:",
@@ -46,7 +54,7 @@ class EnvironmentYml:
         if pip or listed:
             lines.append(f"  - pip={pip.version}" if pip else "  - pip")
         if listed:
-            lines += ["  - pip:", *(f"      - {requirement}" for requirement in listed)]
+            lines += ["  - pip:", *(f"      - {_scalar(each, _PLAIN_REQUIREMENT)}" for each in listed)]
         return "\n".join(lines) + "\n"
 
     def load(self, text: str, *, source: str) -> Wish:
@@ -58,18 +66,20 @@ class EnvironmentYml:
         dependencies = said.get("dependencies") or []
         if not isinstance(dependencies, list):
             raise InvalidInput(f"{source}: dependencies must be a list")
-        python = pip = ""
+        python = ""
         requirements: list[str] = []
         conda: list[str] = []
         for entry in dependencies:
             if isinstance(entry, dict) and set(entry) == {"pip"}:
                 requirements += _requirements(entry["pip"], source)
             elif not isinstance(entry, str):
-                raise InvalidInput(f"{source}: {entry!r} in dependencies is neither a package nor a pip list")
-            elif found := _PYTHON.fullmatch(entry.strip()):
-                python = found[1] or ""
-            elif found := _PIP.fullmatch(entry.strip()):
-                pip = found[1] or ""
+                raise InvalidInput(f"{source}: {_short(entry)} in dependencies is neither a package nor a pip list")
+            elif (found := _MATCH.fullmatch(entry.strip())) and found["name"].lower() in ("python", "pip"):
+                specifier = _specifier(found["rest"].strip(), entry, source)
+                if found["name"].lower() == "python":
+                    python = specifier.removeprefix("==").removesuffix(".*")
+                elif specifier:
+                    requirements.append(f"pip{specifier}")
             else:
                 conda.append(entry)
         if conda:
@@ -77,41 +87,101 @@ class EnvironmentYml:
                 f"{source}: {', '.join(conda)} can only come from conda",
                 hint="a venv takes what stands under 'pip:'; move them there if the Python index has them",
             )
-        return Wish(name=str(said.get("name") or ""), python=python, pip=pip, requirements=tuple(requirements))
+        return Wish(name=_name(said.get("name"), source), python=python, requirements=tuple(requirements))
 
 
 def _requirement(package: Package) -> str:
     if package.origin == "editable":
         return f"-e {package.url}"
     if package.origin == "index":
-        return f"{package.name}=={package.version}"
+        # "===" is for versions from before PEP 440.
+        return f"{package.name}{'==' if _is_version(package.version) else '==='}{package.version}"
     return f"{package.name} @ {package.url}"
+
+
+def _conda_has(package: Package) -> bool:
+    """Whether it is the pip that conda itself can install in that version."""
+    return package.name == "pip" and package.origin == "index" and _is_version(package.version)
+
+
+def _is_version(text: str) -> bool:
+    try:
+        Version(text)
+    except InvalidVersion:
+        return False
+    return True
+
+
+def _scalar(text: str, plain: re.Pattern[str]) -> str:
+    """The text as YAML reads it back: in quotes unless it is surely a plain string."""
+    if plain.fullmatch(text):
+        return text
+    escaped = (each if " " <= each <= "~" and each not in '"\\' else f"\\U{ord(each):08x}" for each in text)
+    return f'"{"".join(escaped)}"'
 
 
 def _mapping(text: str, source: str) -> Mapping[str, Any]:
     from ruamel.yaml import YAML  # noqa: PLC0415  # writing needs no YAML library, and launching a kernel neither
     from ruamel.yaml.error import MarkedYAMLError, YAMLError  # noqa: PLC0415
 
+    if len(text) > LIMIT:
+        raise InvalidInput(f"{source} is too long for an environment.yml ({len(text)} characters)")
     try:
         said = YAML(typ="safe", pure=True).load(text)
     except MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else "?"
         raise InvalidInput(f"{source}, line {line}: {error.problem or error.context}") from error
-    except YAMLError as error:
-        raise InvalidInput(f"{source}: {error}") from error
+    except RecursionError as error:
+        raise InvalidInput(f"{source}: nested too deeply") from error
+    except (YAMLError, ValueError, TypeError, AttributeError, LookupError) as error:
+        # Beside its own errors ruamel.yaml lets through what Python says of an odd number or date.
+        raise InvalidInput(f"{source} is not YAML: {_short(str(error))}") from error
     if not isinstance(said, dict):
         raise InvalidInput(f"{source}: not an environment.yml (no keys)")
     return said
 
 
+def _name(said: object, source: str) -> str:
+    if said is None or isinstance(said, str):
+        return said or ""
+    raise InvalidInput(f"{source}: name must be a string (in quotes), not {_short(said)}")
+
+
+def _specifier(rest: str, entry: str, source: str) -> str:
+    """What stands behind a name in conda's language (CEP 29), as PEP 440 says it; "" for any version."""
+    if inner := re.fullmatch(r"\[\s*version\s*=\s*['\"]?([^'\"\]]+)['\"]?\s*\]", rest):
+        rest = inner[1].strip()
+    if rest in ("", "*", "=*"):
+        return ""
+    if pin := _PIN.fullmatch(rest):
+        rest = f"=={pin['version']}{'' if '.' in pin['version'] else '.*'}"
+    try:
+        return str(SpecifierSet(re.sub(r"\s+", "", rest)))
+    except InvalidSpecifier as error:
+        raise InvalidInput(
+            f"{source}: cannot read {entry!r}", hint="write it as python=3.12, python>=3.10,<3.13 or pip=25.0"
+        ) from error
+
+
 def _requirements(listed: object, source: str) -> list[str]:
     if not isinstance(listed, list) or not all(isinstance(each, str) for each in listed):
         raise InvalidInput(f"{source}: pip must be a list of requirements")
-    for each in listed:
-        if each.startswith("-"):
-            continue
-        try:
-            Requirement(each)
-        except InvalidRequirement as error:
-            raise InvalidInput(f"{source}: {each!r} under pip is not a requirement: {error}") from error
-    return listed
+    return [_checked(each.strip(), source) for each in listed if each.strip()]
+
+
+def _checked(line: str, source: str) -> str:
+    """One line as a requirements file may have it: a requirement, or an option, which is for the installer to judge."""
+    if "\n" in line or "\r" in line:
+        raise InvalidInput(f"{source}: {_short(line)} under pip is more than one line")
+    if line.startswith(("-", ".", "/")) or "://" in line:
+        return line
+    try:
+        Requirement(line.partition(" #")[0].partition(" --")[0])
+    except InvalidRequirement as error:
+        raise InvalidInput(f"{source}: {line!r} under pip is not a requirement: {error}") from error
+    return line
+
+
+def _short(said: object) -> str:
+    """What somebody wrote, for an error; the items of lists and mappings, which may be endless, are left out."""
+    return repr(said)[:100] if isinstance(said, str | int | float | None) else "a list or a mapping"

@@ -26,6 +26,8 @@ SETTLED = 1.0
 """Seconds without a change after which an installer is taken to be done."""
 LOOKS = 1.0
 """Seconds between two looks at the stamps; a note from the guest wakes us at once."""
+SOON = 0.25
+"""Seconds after a start before the first look, which should not keep the kernel waiting."""
 
 
 @dataclass
@@ -39,7 +41,7 @@ class _Pending:
 
 @dataclass
 class Attendant:
-    """From `start` to `stop`, the kernel of `session` has somebody to speak to and its environment is recorded."""
+    """From `listen` to `stop` the guest of `session` is heard, and from `watch` on its environment is recorded."""
 
     store: Store
     env: Environment
@@ -52,24 +54,32 @@ class Attendant:
         self._awake = threading.Event()
         self._stopped = threading.Event()
         self._lock = threading.Lock()
+        self._writing = threading.Lock()
         self._installing = 0
         self._stamp: inventory.Stamp = ()
         self._pending: _Pending | None = None
+        self._line: Line | None = None
+        self._thread: threading.Thread | None = None
 
-    def start(self) -> None:
-        """Listen to the guest and begin to look; what changed while no kernel ran is recorded first."""
+    def listen(self) -> None:
+        """Be there for the guest."""
         self._line = Line(self.session, self._hear)
+
+    def watch(self) -> None:
+        """Begin to look, once; what changed while no kernel ran is recorded first."""
+        if not self.recording or self._thread is not None:
+            return
         self._thread = threading.Thread(target=self._watch, name=f"venvoy-record-{self.env.name}", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
         """Record the final state and stop; returns when that is written."""
-        if self._stopped.is_set():
-            return
         self._stopped.set()
         self._awake.set()
-        self._line.close()
-        self._thread.join()
+        if self._line is not None:
+            self._line.close()
+        if self._thread is not None:
+            self._thread.join()
 
     def ended(self) -> None:
         """The kernel is gone: what it was installing is over."""
@@ -78,12 +88,26 @@ class Attendant:
 
     def _hear(self, message: Message, say: Say) -> None:
         if "verb" in message:
-            answer(Context(store=self.store, env=self.env, actor=self._actor(message)), message, say)
+            self._answer(message, say)
         elif message.get("note") == "installing":
-            with self._lock:
-                self._installing = max(0, self._installing + (1 if message["yes"] else -1))
-        elif message.get("note") == "cell":
+            self._install(begins=bool(message["yes"]), say=say)
+        elif message.get("note") == "cell" and self.recording:
             self._note(message)
+
+    def _install(self, *, begins: bool, say: Say) -> None:
+        """Write nothing while an installer is at work, and what was there before it first: that is not its doing."""
+        if begins:
+            self._write()
+        with self._lock:
+            self._installing = max(0, self._installing + (1 if begins else -1))
+        self._awake.set()
+        say({"answer": None})
+
+    def _answer(self, message: Message, say: Say) -> None:
+        try:
+            answer(Context(store=self.store, env=self.env, actor=self._actor(message)), message, say)
+        except OSError as error:
+            say({"error": f"{error.filename or self.env.name}: {error.strerror or error}"})
 
     def _note(self, message: Message) -> None:
         asked = asked_in(map(str, message.get("commands", ())))
@@ -104,11 +128,9 @@ class Attendant:
         )
 
     def _watch(self) -> None:
-        if not self.recording:
-            return
         with self._lock:
             self._stamp = inventory.stamp(self.env.prefix)
-            self._pending = self._pending or _Pending(since=time.monotonic() - SETTLED)
+            self._pending = self._pending or _Pending(since=time.monotonic() - SETTLED + SOON)
         while not self._stopped.is_set():
             self._look()
             self._awake.wait(self._nap())
@@ -117,7 +139,7 @@ class Attendant:
 
     def _nap(self) -> float:
         with self._lock:
-            if self._pending is None:
+            if self._pending is None or self._installing:
                 return LOOKS
             return min(LOOKS, max(0.05, self._pending.since + SETTLED - time.monotonic()))
 
@@ -135,13 +157,17 @@ class Attendant:
             self._write()
 
     def _write(self, *, final: bool = False) -> None:
-        with self._lock:
-            pending, self._pending = self._pending, None
-        pending = pending or (_Pending(since=0) if final else None)
-        if pending is None:
-            return
+        with self._writing:
+            with self._lock:
+                pending, self._pending = self._pending, None
+            if pending is None and final:
+                pending = _Pending(since=0)
+            if pending is not None:
+                self._record(pending, patience=5 if final else 0)
+
+    def _record(self, pending: _Pending, *, patience: float) -> None:
         try:
-            with self.store.held(self.env.name, timeout=5 if final else 0):
+            with self.store.held(self.env.name, timeout=patience):
                 record(
                     self.store.history(self.env.name),
                     lambda: observe(self.store, self.env),
@@ -151,7 +177,9 @@ class Attendant:
         except TimeoutError:
             # A `venvoy` command is at work in this environment; it records by itself, and we look again after it.
             with self._lock:
-                self._pending = self._pending or pending
-                self._pending.since = time.monotonic()
+                later, self._pending = self._pending, pending
+                pending.since = time.monotonic()
+                if later is not None:
+                    pending.actor, pending.asked = later.actor, pending.asked + later.asked
         except (VenvoyError, OSError) as error:
             self.log.warning("venvoy: the environment %s could not be recorded: %s", self.env.name, error)

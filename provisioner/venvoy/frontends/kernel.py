@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
 import signal
 import sys
@@ -9,13 +11,28 @@ import uuid
 from pathlib import Path
 
 from .. import runtimes, settings
-from ..actions.launch import kernel_job, kernel_of
+from ..actions.launch import Kernel, kernel_job, kernel_of
+from ..errors import InvalidInput, NotPermitted, VenvoyError
 from ..session import create
 from ..store import Store
-from .attendant import Attendant
 from .shims import Shim
 
-_PASSED = (signal.SIGINT, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
+_PASSED = (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
+
+
+_USAGE = "usage: venvoy kernel NAME -f CONNECTION_FILE [ARGUMENT]..."
+
+
+def kernel(words: list[str]) -> int:
+    """What `venvoy kernel` does with its words; returns the exit code."""
+    if len(words) < 3 or words[1] != "-f":
+        sys.stderr.write(f"{_USAGE}\n")
+        return 2
+    try:
+        return run_kernel(words[0], Path(words[2]), tuple(words[3:]))
+    except VenvoyError as error:
+        sys.stderr.write(f"venvoy: {error}\n")
+        return error.exit_code
 
 
 def run_kernel(name: str, connection_file: Path, arguments: tuple[str, ...] = ()) -> int:
@@ -24,13 +41,15 @@ def run_kernel(name: str, connection_file: Path, arguments: tuple[str, ...] = ()
     The kernel has a session of its own, so a signal that the client sends, to us or to our whole group, reaches it
     through us and once. When we are killed the shim ends it.
     """
+    client = os.getppid()
     store = Store(settings.current())
     policy = settings.policy()
     env = store.environment(name)
     kernel = kernel_of(store, env)
+    _check(policy, kernel, connection_file)
     session = create(store.settings.runtime, uuid.uuid4().hex)
-    attendant = Attendant(store=store, env=env, session=session, notebook=os.environ.get("JPY_SESSION_NAME", ""))
-    try:
+    with contextlib.ExitStack() as ending:
+        ending.callback(session.remove)
         job = kernel_job(
             store,
             env,
@@ -41,24 +60,41 @@ def run_kernel(name: str, connection_file: Path, arguments: tuple[str, ...] = ()
             policy=policy,
             arguments=arguments,
         )
-        attendant.start()
         shim = Shim(runtimes.get(env.runtime).command(env, job), base=os.environ, forget=(session.folder,))
-        return _held(shim)
-    finally:
-        attendant.stop()
-        session.remove()
+        ending.callback(shim.let_go)
+        # The kernel starts while we learn to attend it.
+        from .attendant import Attendant
+
+        attendant = Attendant(store=store, env=env, session=session, notebook=os.environ.get("JPY_SESSION_NAME", ""))
+        ending.callback(attendant.stop)
+        attendant.listen()
+        attendant.watch()
+        return _held(shim, client)
 
 
-def _held(shim: Shim) -> int:
+def _held(shim: Shim, client: int) -> int:
+    """Pass signals on until the kernel ends, or the client does; who ignores hang-ups (nohup) is to outlive it."""
+    alone = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
     for signum in _PASSED:
-        signal.signal(signum, lambda number, _frame: shim.send(number))
-    signal.signal(signal.SIGTERM, lambda _number, _frame: shim.send(signal.SIGTERM))
-    parent = os.getppid()
-    while (code := shim.wait(0.5)) is None:
-        if os.getppid() != parent:
-            break  # the client died; letting go ends the kernel
+        if signal.getsignal(signum) is not signal.SIG_IGN:
+            signal.signal(signum, lambda number, _frame: shim.send(number))
+    while shim.wait(0.5) is None and (alone or os.getppid() == client):
+        pass
     shim.let_go()
     code = shim.code() or 0
-    if code and shim.last_lines():
-        sys.stderr.write(f"venvoy: the kernel ended with {code}\n")
     return code if code >= 0 else 128 - code
+
+
+def _check(policy: settings.Policy, kernel: Kernel, connection_file: Path) -> None:
+    """Raise NotPermitted where the client chose other channels than the administrator demands or the kernel can."""
+    try:
+        said = json.loads(connection_file.read_text("utf-8")) if connection_file.exists() else {}
+        transport, encrypted = said.get("transport", "tcp"), "curve_publickey" in said
+    except (OSError, ValueError, AttributeError) as error:
+        raise InvalidInput(f"{connection_file} is no connection file: {error}") from error
+    if policy.transport not in (None, transport):
+        raise NotPermitted(f"kernels must speak over {policy.transport} here, and the client chose {transport}")
+    if policy.encryption and not encrypted:
+        raise NotPermitted("kernels must speak encrypted here, and the client brought no keys")
+    if encrypted and not kernel.encrypts:
+        raise NotPermitted(f"the client wants to speak encrypted, which ipykernel {kernel.version} does not understand")

@@ -6,10 +6,9 @@ import asyncio
 import logging
 import os
 import signal
-import socket
 import time
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from jupyter_client.connect import KernelConnectionInfo, LocalPortCache
 from jupyter_client.manager import KernelManager
@@ -18,15 +17,18 @@ from traitlets import Bool, Enum, Float, Unicode
 
 from .. import runtimes, settings
 from ..actions.launch import Kernel, kernel_job, kernel_of
-from ..errors import KernelUnusable, NotPermitted, VenvoyError
+from ..errors import InvalidInput, KernelUnusable, NotPermitted, VenvoyError
 from ..model import Environment
 from ..session import Session, create
 from ..store import Store
-from .attendant import Attendant
 from .kernelspecs import KEY
 from .shims import Shim
 
+if TYPE_CHECKING:
+    from .attendant import Attendant
+
 _PORTS = ("shell_port", "iopub_port", "stdin_port", "hb_port", "control_port")
+_NAP = 0.005
 
 
 class EnvironmentProvisioner(LocalProvisioner):
@@ -43,15 +45,20 @@ class EnvironmentProvisioner(LocalProvisioner):
         config=True,
         help="How the channels travel: Unix sockets in a private folder (ipc), or ports of this machine (tcp).",
     )
-    launch_timeout = Float(60.0, config=True, help="Seconds within which a kernel must have bound its channels.")
+    launch_timeout = Float(60.0, config=True, help="Seconds within which a kernel must be ready.")
     record = Bool(True, config=True, help="Whether what is installed is written into the environment's record.")
 
     def __init__(self, **kwargs: Any) -> None:
+        """Raise InvalidInput for a key of kernel.json's `config` that is none of the settings above."""
+        self._check(kwargs)
         super().__init__(**kwargs)
         self._shim: Shim | None = None
         self._session: Session | None = None
         self._attendant: Attendant | None = None
-        self._store = Store(settings.current())
+        self._restarting = False
+        self._wanted_dead = False
+        # A kernelspec carries the places of its environment where they are not the usual ones.
+        self._store = Store(settings.current({**os.environ, **self.kernel_spec.env}))
 
     @property
     def has_process(self) -> bool:
@@ -60,15 +67,40 @@ class EnvironmentProvisioner(LocalProvisioner):
     # ---- start
 
     async def pre_launch(self, **kwargs: Any) -> dict[str, Any]:
-        """Decide all about the launch; nothing is left behind when it cannot be."""
+        """Decide all about the launch. Raises VenvoyError, then nothing is left behind."""
         try:
             return await self._prepared(kwargs)
         except VenvoyError as error:
-            self._abandon()
+            await self._abandon()
             raise _shown(error) from error
         except BaseException:
-            self._abandon()
+            await self._abandon()
             raise
+
+    async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> KernelConnectionInfo:  # noqa: ARG002  # ours is richer
+        """Start the kernel under its shim and return once it is ready.
+
+        Raises KernelUnusable, with its last words, when it dies before or takes longer than `launch_timeout`.
+        """
+        try:
+            self._start(kwargs["env"])
+            await self._ready()
+        except VenvoyError as error:
+            await self._abandon()
+            raise _shown(error) from error
+        except BaseException:
+            await self._abandon()
+            raise
+        self.cwd = kwargs.get("cwd") or Path.cwd()
+        return self.connection_info
+
+    def _check(self, given: dict[str, Any]) -> None:
+        known = set(self.class_trait_names(config=True)) - {"log"}
+        if unknown := sorted(given.keys() - known - {"kernel_id", "kernel_spec", "parent"}):
+            raise InvalidInput(
+                f"the kernelspec's provisioner has no setting {unknown[0]!r}",
+                hint=f"mend kernel.json (metadata.kernel_provisioner.config); there is: {', '.join(sorted(known))}",
+            )
 
     async def _prepared(self, kwargs: dict[str, Any]) -> dict[str, Any]:
         manager = cast("KernelManager", self.parent)
@@ -76,18 +108,18 @@ class EnvironmentProvisioner(LocalProvisioner):
         env = await asyncio.to_thread(self._store.environment, self._environment_name())
         kernel = await asyncio.to_thread(kernel_of, self._store, env)
         self._session = create(self._store.settings.runtime, self.kernel_id)
+        self._session.clear()
         self._choose_channels(manager, policy.transport or self.transport, self._session)
         kwargs["transport_encryption"] = self._encryption(manager, kwargs, kernel, policy, env)
         arguments = tuple(kwargs.get("extra_arguments") or ())
         kwargs = await super().pre_launch(**kwargs)
-        given: dict[str, str] = kwargs["env"]
         job = kernel_job(
             self._store,
             env,
             kernel,
             connection_file=Path(manager.connection_file).absolute(),
             session=self._session.folder,
-            variables=given,
+            variables=kwargs["env"],
             policy=policy,
             cwd=Path(kwargs["cwd"]) if kwargs.get("cwd") else None,
             arguments=arguments,
@@ -96,30 +128,6 @@ class EnvironmentProvisioner(LocalProvisioner):
         self._env = env
         self._recording = self.record or bool(policy.record)
         return kwargs | {"cmd": list(self._command.argv)}
-
-    async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> KernelConnectionInfo:  # noqa: ARG002  # ours is richer
-        """Start the kernel under its shim and return once it has bound its channels.
-
-        Raises KernelUnusable, with its last words, when it dies before or takes longer than `launch_timeout`.
-        """
-        assert self._session is not None  # noqa: S101  # pre_launch came first
-        manager = cast("KernelManager", self.parent)
-        given: dict[str, str] = kwargs["env"]
-        try:
-            self._attend(given.get("JPY_SESSION_NAME", ""))
-            forget = (Path(manager.connection_file).absolute(), self._session.folder)
-            self._shim = Shim(self._command, base=given, forget=forget)
-            self.cwd = kwargs.get("cwd") or Path.cwd()
-            await self._bound(manager)
-        except VenvoyError as error:
-            self._abandon()
-            raise _shown(error) from error
-        except BaseException:
-            self._abandon()
-            raise
-        self.pid = self._shim.pid
-        self.pgid = self.pid
-        return self.connection_info
 
     def _environment_name(self) -> str:
         named = self.environment or (self.kernel_spec.metadata.get(KEY) or {}).get("environment", "")
@@ -135,8 +143,6 @@ class EnvironmentProvisioner(LocalProvisioner):
             manager.transport = "ipc"
             manager.cache_ports = False
             manager.ip = session.channels
-        elif manager.transport == "ipc" and manager.ip == session.channels:
-            manager.transport = "tcp"
 
     def _encryption(
         self,
@@ -149,41 +155,25 @@ class EnvironmentProvisioner(LocalProvisioner):
         """Curve keys only for a kernel that understands them: one that does not leaves its client hanging for ever."""
         asked = kwargs.get("transport_encryption") or getattr(manager, "transport_encryption", "disabled")
         wanted = policy.encryption or str(asked)
-        if wanted == "disabled" or kernel.encrypts:
+        if kernel.encrypts:
             return wanted
-        if wanted == "required":
+        if wanted == "required" or getattr(manager, "curve_publickey", None) is not None:
             raise NotPermitted(
-                f"encryption is required here, and ipykernel {kernel.version} in {env.name!r} has none",
+                f"this connection is encrypted, which ipykernel {kernel.version} in {env.name!r} does not understand",
                 hint=f"give it a newer one: venvoy install {env.name} 'ipykernel>=7.3'",
             )
         return "disabled"
 
-    async def _bound(self, manager: KernelManager) -> None:
-        assert self._shim is not None  # noqa: S101  # launch_kernel started it
-        deadline = time.monotonic() + self.launch_timeout
-        while not _listening(manager):
-            if self._shim.code() is not None:
-                raise self._died()
-            if time.monotonic() > deadline:
-                raise KernelUnusable(
-                    f"the kernel of {self._env.name!r} did not answer within {self.launch_timeout:g} seconds",
-                    hint="give it longer: c.EnvironmentProvisioner.launch_timeout = 180, or look: "
-                    f"venvoy check {self._env.name}",
-                )
-            await asyncio.sleep(0.01)
-
-    def _died(self) -> KernelUnusable:
-        assert self._shim is not None  # noqa: S101  # called for a shim that ended
-        code = self._shim.code() or 0
-        how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"exited with {code}"
-        return KernelUnusable(
-            f"the kernel of {self._env.name!r} {how} before it was ready:\n{self._shim.last_lines()}",
-            hint=f"look: venvoy check {self._env.name}, mend: venvoy repair {self._env.name}",
-        )
-
-    def _attend(self, notebook: str) -> None:
+    def _start(self, given: dict[str, str]) -> None:
         assert self._session is not None  # noqa: S101  # pre_launch came first
+        manager = cast("KernelManager", self.parent)
+        self._wanted_dead = False
+        forget = (Path(manager.connection_file).absolute(), self._session.folder)
+        self._shim = Shim(self._command, base=given, forget=forget)
         if self._attendant is None:
+            # The kernel starts while we learn to attend it.
+            from .attendant import Attendant
+
             self._attendant = Attendant(
                 store=self._store,
                 env=self._env,
@@ -191,19 +181,30 @@ class EnvironmentProvisioner(LocalProvisioner):
                 recording=self._recording,
                 log=cast("logging.Logger", self.log),
             )
-            self._attendant.start()
-        self._attendant.notebook = notebook
+            self._attendant.listen()
+        self._attendant.notebook = given.get("JPY_SESSION_NAME", "")
 
-    def _abandon(self) -> None:
-        """After a launch that failed nobody calls `cleanup`: leave no process, port, key, folder or file."""
-        shim, self._shim = self._shim, None
-        if shim is not None:
-            shim.let_go()
-        self._leave()
-        manager = cast("KernelManager", self.parent)
-        self._return_ports()
-        manager.cleanup_connection_file()
-        manager.cleanup_random_ports()
+    async def _ready(self) -> None:
+        assert self._shim is not None  # noqa: S101
+        assert self._session is not None  # noqa: S101
+        assert self._attendant is not None  # noqa: S101  # all three are there since _start
+        deadline = time.monotonic() + self.launch_timeout
+        while not self._session.ready():
+            if self._shim.code() is not None:
+                raise KernelUnusable(
+                    f"the kernel of {self._env.name!r} {self._shim.ending()} before it was ready:\n"
+                    f"{self._shim.last_lines()}",
+                    hint=f"look: venvoy check {self._env.name}, mend: venvoy repair {self._env.name}",
+                )
+            if time.monotonic() > deadline:
+                raise KernelUnusable(
+                    f"the kernel of {self._env.name!r} was not ready within {self.launch_timeout:g} seconds",
+                    hint="give it longer: c.EnvironmentProvisioner.launch_timeout = 180, or look: "
+                    f"venvoy check {self._env.name}",
+                )
+            await asyncio.sleep(_NAP)
+        self.pid = self.pgid = self._shim.pid
+        self._attendant.watch()
 
     # ---- life
 
@@ -217,6 +218,8 @@ class EnvironmentProvisioner(LocalProvisioner):
         await asyncio.to_thread(shim.wait)
         if self._attendant is not None:
             self._attendant.ended()
+        if not self._wanted_dead:
+            self._explain(shim)
         await asyncio.to_thread(shim.let_go)
         self._shim = None
         return shim.code()
@@ -226,18 +229,50 @@ class EnvironmentProvisioner(LocalProvisioner):
             self._shim.send(signum)
 
     async def kill(self, restart: bool = False) -> None:  # noqa: ARG002, FBT001, FBT002  # Jupyter's signature
-        await self.send_signal(signal.SIGKILL)
+        await self._end(signal.SIGKILL)
 
     async def terminate(self, restart: bool = False) -> None:  # noqa: ARG002, FBT001, FBT002  # Jupyter's signature
-        await self.send_signal(signal.SIGTERM)
+        await self._end(signal.SIGTERM)
+
+    async def shutdown_requested(self, restart: bool = False) -> None:  # noqa: ARG002, FBT001, FBT002  # Jupyter's signature
+        self._wanted_dead = True
+
+    async def _end(self, signum: signal.Signals) -> None:
+        # A restart after a crash comes by here, too, and then the kernel is dead already.
+        if self._shim is not None and self._shim.code() is None:
+            self._wanted_dead = True
+            self._shim.send(signum)
+
+    def _explain(self, shim: Shim) -> None:
+        """Say how a kernel that died by itself did: in the log, and to the user with the next kernel's first cell."""
+        word = f"venvoy: the kernel before this one {shim.ending()}"
+        if said := shim.last_lines():
+            word += f"; its last words:\n{said}"
+        self.log.warning(word)
+        if self._session is not None:
+            self._session.leave(word)
 
     # ---- end
 
     async def cleanup(self, restart: bool = False) -> None:  # noqa: FBT001, FBT002  # Jupyter's signature
         """Write the final state and leave nothing behind; on a restart the session stays."""
+        self._restarting = restart
         if not restart:
             self._return_ports()
             await asyncio.to_thread(self._leave)
+
+    async def _abandon(self) -> None:
+        """After a launch that failed nobody calls `cleanup`: leave no process, port, key, folder or file."""
+        shim, self._shim = self._shim, None
+        if shim is not None:
+            await asyncio.to_thread(shim.let_go)
+        await asyncio.to_thread(self._leave)
+        self._return_ports()
+        manager = cast("KernelManager", self.parent)
+        manager.cleanup_connection_file()
+        manager.cleanup_random_ports()
+        if self._restarting:
+            _give_up(manager)
 
     def _leave(self) -> None:
         attendant, self._attendant = self._attendant, None
@@ -255,17 +290,14 @@ class EnvironmentProvisioner(LocalProvisioner):
             self.ports_cached = False
 
 
-def _listening(manager: KernelManager) -> bool:
-    ports = [getattr(manager, port) for port in _PORTS]
-    if manager.transport == "ipc":
-        return all(os.path.exists(f"{manager.ip}-{port}") for port in ports)  # noqa: PTH110  # a string, not a path
-    return all(_answers(manager.ip, port) for port in ports)
+def _give_up(manager: KernelManager) -> None:
+    """Tell everybody that the kernel is dead.
 
-
-def _answers(ip: str, port: int) -> bool:
-    with socket.socket() as probe:
-        probe.settimeout(0.2)
-        return probe.connect_ex((ip, port)) == 0
+    A restarter that could not restart is stopped and says nothing more: its clients would show "Restarting" for ever.
+    """
+    restarter = manager._restarter  # noqa: SLF001  # nothing public leads to the callbacks
+    for callback in tuple(restarter.callbacks["dead"]) if restarter is not None else ():
+        callback()
 
 
 def _shown(error: VenvoyError) -> VenvoyError:

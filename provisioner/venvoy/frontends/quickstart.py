@@ -102,7 +102,8 @@ def _shipped() -> str:
     inside = package_files("venvoy").joinpath("notebooks", "demo.ipynb")
     if inside.is_file():
         return inside.read_text("utf-8")
-    return (Path(__file__).parents[3] / "binder" / "demo.ipynb").read_text("utf-8")  # an editable install
+    made_in = Path(__file__).parents[3] / "binder"  # an editable install
+    return (made_in / "demo.ipynb").read_text("utf-8")
 
 
 def _compare(store: Store, env: Environment, copy: Environment, say: Say) -> None:
@@ -111,7 +112,8 @@ def _compare(store: Store, env: Environment, copy: Environment, say: Say) -> Non
     if difference:
         raise CommandFailed("the restored environment differs", hint=described(difference))
     say(f"      {len(one.packages)} packages, Python {one.language_version}: same names, same versions,")
-    say("      and every file that was fetched had the hash in the lock. (Not compared: the installed files themselves.)")
+    say("      and every file that was fetched had the hash in the lock.")
+    say("      Not compared: the installed files themselves.")
 
 
 def _next_steps(notebook: Path, lock: Path) -> str:
@@ -125,7 +127,8 @@ def _next_steps(notebook: Path, lock: Path) -> str:
     )
     width = max(len(command) for command, _ in steps)
     lines = [f"  {command.ljust(width)}  # {what}" for command, what in steps]
-    return "\n".join(["", "Done. The same, step by step:", *lines, "", "Next, the notebook itself:", f"  {_lab(notebook)}"])
+    opened = ("", "Next, the notebook itself:", f"  {_lab(notebook)}")
+    return "\n".join(["", "Done. The same, step by step:", *lines, *opened])
 
 
 def _lab(notebook: Path) -> str:

@@ -11,108 +11,147 @@ MAGICS = {
     "status": "Say how this environment stands against its last freeze.",
     "history": "Show every change of this environment, with when and who.",
 }
-_BARE = re.compile(r"^(?P<space>\s*)env-(?P<verb>%s)(?P<rest>(?:\s+-{1,2}\w.*)?)\s*$" % "|".join(MAGICS))
+_VERB = "|".join(MAGICS)
+_BARE = re.compile(r"^(?P<space>\s*)env-(?P<verb>%s)(?P<rest>(?:\s+-{1,2}\w.*)?)\s*$" % _VERB)
 _QUESTION = re.compile(
-    r"^(?P<space>\s*)%?env-(?P<verb>{0})\s*\?+\s*$|^(?P<space2>\s*)\?+\s*%?env-(?P<verb2>{0})\s*$".format(
-        "|".join(MAGICS)
-    )
+    r"^(?P<space>\s*)(?:%?env[-_](?P<before>{0})\s*\?{{1,2}}|\?{{1,2}}\s*%?env[-_](?P<after>{0}))\s*$".format(_VERB)
 )
 
 
 def offer(shell, folder):
     """Register `%env-freeze`, `%env_freeze` and their like, and `%uv`."""
     for verb, help_ in MAGICS.items():
-        magic = _magic(folder, verb, help_)
+        magic = _magic(shell, folder, verb, help_)
         shell.register_magic_function(magic, "line", "env-%s" % verb)
         shell.register_magic_function(magic, "line", "env_%s" % verb)
     shell.register_magic_function(_uv(shell), "line", "uv")
     # First of all: IPython's own automagic would read `env-freeze --x` as `%env -freeze=--x` and set a variable.
-    shell.input_transformers_cleanup.insert(0, lambda lines: _understood(shell, lines))
+    shell.input_transformers_cleanup.insert(0, lambda lines: understood(lines, shell.user_ns))
 
 
 class Answer(dict):
-    """What a magic returns: the data as a dict, shown as a table."""
+    """What a magic returns: the data as a dict, shown as a table; the cell that asked has shown it already."""
 
-    def __init__(self, answer):
+    def __init__(self, answer, shell):
         super().__init__(answer["data"])
-        self._text, self._html = answer["text"], answer["html"]
-        self._shown = False
+        self._bundle = {"text/plain": answer["text"], "text/html": answer["html"]}
+        self._shell, self._shown_by = shell, shell.execution_count
 
     def __repr__(self):
-        return self._text
-
-    def _repr_pretty_(self, printer, cycle):
-        printer.text(self._text)
-
-    def _repr_html_(self):
-        return self._html
+        return self._bundle["text/plain"]
 
     def _ipython_display_(self):
-        # The magic has shown it already when the cell's last expression is the magic itself.
-        if self._shown:
-            from IPython.display import display
+        if self._shown_by != self._shell.execution_count:
+            self.show()
+        self._shown_by = None
 
-            display({"text/plain": self._text, "text/html": self._html}, raw=True)
-        self._shown = True
+    def show(self):
+        """Display it, as HTML where that can be seen."""
+        from IPython.display import display
+
+        display(self._bundle, raw=True)
 
 
-def _magic(folder, verb, help_):
+def _magic(shell, folder, verb, help_):
     def magic(line):
-        words = shlex.split(line)
-        return _asked(folder, verb, words)
+        return _asked(shell, folder, {"verb": verb, "words": _words(line)})
 
     magic.__name__ = "env_%s" % verb
     magic.__doc__ = "%s\n\nMore: %%env-%s --help" % (help_, verb)
     return magic
 
 
-def _asked(folder, verb, words):
-    """Ask, show progress from the first moment, and leave the answer in its place."""
+def _words(line):
+    try:
+        return shlex.split(line)
+    except ValueError as error:
+        raise _error("cannot read %r: %s" % (line, error)) from None
+
+
+def _asked(shell, folder, request):
+    """Ask; show progress from the first moment, and then the answer.
+
+    Progress is one output that is updated and in the end emptied. The answer is an output of its own, because the
+    consoles show no updates.
+    """
     from IPython.display import display
 
-    shown = None
-    for said in wire.ask(folder, {"verb": verb, "words": words}):
-        if "progress" in said:
+    progress = None
+    try:
+        for said in wire.ask(folder, request):
+            if "answer" in said:
+                answer = Answer(said["answer"], shell)
+                break
+            if "error" in said:
+                raise _error("\n".join(part for part in (said["error"], said.get("hint")) if part))
             bundle = {"text/plain": said["progress"]}
-        elif "answer" in said:
-            answer = Answer(said["answer"])
-            bundle = {"text/plain": answer._text, "text/html": answer._html}
-        else:
-            from IPython.core.error import UsageError
-
-            raise UsageError("\n".join(part for part in (said["error"], said.get("hint")) if part))
-        if shown is None:
-            shown = display(bundle, raw=True, display_id=True)
-        else:
-            shown.update(bundle, raw=True)
+            if progress is None:
+                progress = display(bundle, raw=True, display_id=True)
+            else:
+                progress.update(bundle, raw=True)
+    except OSError as error:
+        raise _error("whoever records this environment cannot be reached: %s" % error) from None
+    finally:
+        if progress is not None:
+            progress.update({"text/plain": ""}, raw=True)
+    answer.show()
     return answer
+
+
+def _error(text):
+    """An error that is shown as its text alone, without a traceback."""
+    from IPython.core.error import UsageError
+
+    return UsageError(text)
 
 
 def _uv(shell):
     def uv(line):
         """Run uv on this environment, as `%pip` runs pip."""
-        words = line.split()
-        if words[:2] in (["pip", "uninstall"], ["pip", "install"]) or words[:2] == ["pip", "sync"]:
+        words = line.split(None, 2)
+        if words[:1] == ["pip"] and len(words) > 1:
             words.insert(2, "--python=%s" % shlex.quote(sys.executable))
         shell.system("uv %s" % " ".join(words))
 
     return uv
 
 
-def _understood(shell, lines):
-    """Read a bare `env-freeze` as the magic, and `%env-freeze?` as a wish for its help."""
-    if not lines or "env-" not in "".join(lines):
+def understood(lines, names):
+    """Read a bare `env-freeze` as the magic, and `%env-freeze?` as a wish for its help.
+
+    `names` are those that the user has given: somebody's own variables `env` and `freeze` make it a subtraction.
+    """
+    cell = "".join(lines)
+    if not re.search(r"env[-_](?:%s)" % _VERB, cell) or cell.lstrip().startswith("%%"):
         return lines
-    return [_line(shell, line) for line in lines]
+    quoted = _inside_strings(lines)
+    return [line if number in quoted else _line(line, cell, names) for number, line in enumerate(lines, 1)]
 
 
-def _line(shell, line):
+def _line(line, cell, names):
     asked = _QUESTION.match(line)
     if asked:
-        space = asked.group("space") or asked.group("space2") or ""
-        return "%s%%env-%s --help\n" % (space, asked.group("verb") or asked.group("verb2"))
+        return "%s%%env-%s --help\n" % (asked.group("space"), asked.group("before") or asked.group("after"))
     bare = _BARE.match(line)
-    # Somebody's own variables `env` and `freeze` make it a subtraction.
-    if bare and not ("env" in shell.user_ns and bare.group("verb") in shell.user_ns):
+    if bare and not (_bound("env", cell, names) and _bound(bare.group("verb"), cell, names)):
         return "%s%%env-%s%s\n" % (bare.group("space"), bare.group("verb"), bare.group("rest"))
     return line
+
+
+def _bound(name, cell, names):
+    return name in names or re.search(r"\b%s\s*(?:=(?!=)|,|:=|\bin\b)|\bas\s+%s\b" % (name, name), cell)
+
+
+def _inside_strings(lines):
+    """The numbers of the lines that begin inside a string of several lines."""
+    import io
+    import tokenize
+
+    found = set()
+    try:
+        for token in tokenize.generate_tokens(io.StringIO("".join(lines)).readline):
+            if token.type not in (tokenize.NEWLINE, tokenize.NL, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER):
+                found.update(range(token.start[0] + 1, token.end[0] + 1))
+    except (tokenize.TokenError, SyntaxError):
+        pass  # other magics of the cell are no Python; what came before them has been seen
+    return found

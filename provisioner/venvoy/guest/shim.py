@@ -2,57 +2,67 @@
 
 usage: shim.py [--forget PATH]... -- PROGRAM [ARGUMENT]...
 
-The lease is stdin: lines `signal N` come in, and its end (the server died, however it died) ends the kernel with its
-process group and removes the PATHs. On stdout go `pid N`, once, and `exit CODE` with the last lines of stderr behind
-it, hexadecimal. What the kernel prints goes to our stderr. Standard library only; nothing heavy is imported, because
-the kernel waits for it.
+The lease is stdin. `signal N` comes in for the kernel's group, and `over` when the holder lets go by its own will; the
+end of stdin ends the kernel with its group, and where no `over` came before (the holder died, however it died) the
+PATHs are removed, too. On stdout go `pid N`, once, and `exit CODE` with the last of stderr behind it, hexadecimal. What
+the kernel prints goes to our stderr. Standard library only, and as little of it as can be: the kernel waits for it.
 """
 
+# `signal` itself builds its enums for 12 ms, half of our start; this is what it is made of.
+import _signal as signal
 import os
 import select
-import signal
 import sys
 
 KEPT = 16384
 GRACE = 0.4
+LOOKS = 0.5
+ENDING = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 
 
 def main(words):
     """Run to the kernel's end; returns its exit code, 128 + n for signal n."""
     split = words.index("--")
     forget, argv = words[1:split:2], words[split + 1 :]
-    wake, waker = os.pipe()
-    os.set_blocking(waker, False)
-    signal.set_wakeup_fd(waker, warn_on_full_buffer=False)
-    signal.signal(signal.SIGCHLD, lambda *_: None)
-    for signum in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
-        signal.signal(signum, lambda *_: None)
+    wake = awakened()
+    lease = Lease()
     heard, speaks = os.pipe()
-    parent = os.getppid()
     pid = os.fork()
     if pid == 0:
         become(argv, speaks)
     os.close(speaks)
+    kernel, voice = Kernel(pid), Voice(heard)
     tell("pid %d\n" % pid)
-    said = hold(pid, heard, wake, parent)
-    code = end_of(pid)
-    said += drained(heard)
-    tell("exit %d %s\n" % (code, said[-KEPT:].hex()))
-    if not leased(parent):
+    hold(kernel, voice, lease, wake)
+    kernel.finish()
+    voice.drain()
+    tell("exit %d %s\n" % (kernel.code(), voice.kept.hex()))
+    while lease.held():
+        lease.orders(select.select([0], [], [], LOOKS)[0])
+    if not lease.over:
         for path in forget:
             remove(path)
-    return code if code >= 0 else 128 - code
+    return kernel.code() if kernel.code() >= 0 else 128 - kernel.code()
+
+
+def awakened():
+    """A pipe in which every signal that we catch leaves its number, so that `select` returns for it."""
+    wake, waker = os.pipe()
+    os.set_blocking(waker, False)
+    signal.set_wakeup_fd(waker, warn_on_full_buffer=False)
+    for signum in (signal.SIGCHLD, *ENDING):
+        signal.signal(signum, lambda *_: None)
+    return wake
 
 
 def become(argv, speaks):
     """Turn this child into the kernel, leader of a session and so of a process group of its own."""
     try:
         os.setsid()
-        for signum in (signal.SIGCHLD, signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+        for signum in (signal.SIGCHLD, signal.SIGPIPE, *ENDING):
             signal.signal(signum, signal.SIG_DFL)
         signal.set_wakeup_fd(-1)
-        nothing = os.open(os.devnull, os.O_RDONLY)
-        os.dup2(nothing, 0)
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         os.dup2(2, 1)
         os.dup2(speaks, 2)
         # ipykernel ends by itself when its parent, this shim, is killed.
@@ -64,86 +74,120 @@ def become(argv, speaks):
         os._exit(127)
 
 
-def hold(pid, heard, wake, parent):
-    """Wait for whatever comes first: a word on the lease, its end, or the kernel's; returns its last stderr."""
-    said, orders = b"", b""
-    watched = [0, heard, wake]
-    while not ended(pid):
-        ready = select.select(watched, [], [], 0.5)[0]
-        if os.getppid() != parent:
-            # A process forked off the server may still hold the lease's other end; the server itself is gone.
-            return said + finish(pid)
-        if wake in ready:
-            numbers = os.read(wake, 512)
-            if set(numbers) & {signal.SIGTERM, signal.SIGHUP, signal.SIGINT}:
-                return said + finish(pid)
-        if heard in ready:
-            words = os.read(heard, 65536)
-            if not words:
-                watched.remove(heard)
-            spoken(words)
-            said = (said + words)[-KEPT:]
-        if 0 in ready:
-            words = os.read(0, 4096)
-            if not words:
-                return said + finish(pid)
-            *lines, orders = (orders + words).split(b"\n")
-            for line in lines:
-                deliver(pid, int(line.split()[1]))
-    return said
+def hold(kernel, voice, lease, wake):
+    """Wait for whatever comes first: a word on the lease, its end, or the kernel's."""
+    while not kernel.ended() and lease.held():
+        ready, writable, _ = select.select([0, wake, *voice.listens()], voice.speaks(), [], LOOKS)
+        if wake in ready and set(os.read(wake, 512)).intersection(ENDING):
+            return
+        if voice.source in ready:
+            voice.hear()
+        if writable:
+            voice.speak()
+        for signum in lease.orders(ready):
+            kernel.deliver(signum)
 
 
-def ended(pid):
-    """Whether the kernel has ended; it is not reaped yet, so its number is still its own."""
-    return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+class Lease:
+    """Who holds us: orders while they live, the end of stdin when they do not."""
+
+    def __init__(self):
+        self.parent = os.getppid()
+        self.open, self.over, self.rest = True, False, b""
+
+    def held(self):
+        """Whether somebody does; a process forked off a dead holder may still have the other end of stdin open."""
+        return self.open and not self.over and os.getppid() == self.parent
+
+    def orders(self, ready):
+        """The signals that have been ordered, where stdin is among what is `ready`."""
+        if 0 not in ready:
+            return []
+        words = os.read(0, 4096)
+        self.open = bool(words)
+        *lines, self.rest = (self.rest + words).split(b"\n")
+        self.over = self.over or b"over" in lines
+        return [int(line.split()[1]) for line in lines if line.startswith(b"signal ")]
 
 
-def deliver(pid, signum):
-    """Send one signal to the kernel's group, once."""
-    try:
-        os.killpg(pid, signum)
-    except ProcessLookupError:
+class Kernel:
+    """The child: alive until it is reaped, its group's number good for as long as anybody is in it."""
+
+    def __init__(self, pid):
+        self.pid, self.status = pid, None
+
+    def ended(self):
+        """Whether it has ended; reaps it."""
+        if self.status is None:
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            self.status = status if pid else None
+        return self.status is not None
+
+    def code(self):
+        """The exit code of a kernel that has ended, -n for signal n."""
+        return -os.WTERMSIG(self.status) if os.WIFSIGNALED(self.status) else os.WEXITSTATUS(self.status)
+
+    def deliver(self, signum):
+        """Send one signal to the kernel's group, once."""
         try:
-            os.kill(pid, signum)  # the child has not made its group yet
-        except ProcessLookupError:
-            pass
+            os.killpg(self.pid, signum)
+        except OSError:
+            if self.status is None:
+                os.kill(self.pid, signum)  # the child has not made its group yet
+
+    def finish(self):
+        """End what still runs of the kernel and its group: politely, then not."""
+        if not self.ended():
+            self.deliver(signal.SIGTERM)
+        waited = 0.0
+        while not self.ended() and waited < GRACE:
+            select.select([], [], [], 0.02)
+            waited += 0.02
+        self.deliver(signal.SIGKILL)
+        while not self.ended():
+            select.select([], [], [], 0.005)
 
 
-def finish(pid):
-    """End the kernel: politely, then not."""
-    deliver(pid, signal.SIGTERM)
-    waited = 0.0
-    while not ended(pid) and waited < GRACE:
-        select.select([], [], [], 0.02)
-        waited += 0.02
-    return b""
+class Voice:
+    """The kernel's stderr: the last of it is kept, and all of it passed on, at the pace at which ours is read.
 
+    A stderr that nobody reads must keep the kernel waiting, as it would without us, but never the lease.
+    """
 
-def end_of(pid):
-    """Kill what is left of the kernel's group, reap the kernel and return its code, -n for signal n."""
-    deliver(pid, signal.SIGKILL)
-    _, status = os.waitpid(pid, 0)
-    return -os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
+    def __init__(self, source):
+        self.source, self.open = source, True
+        self.kept, self.unsaid = b"", b""
 
+    def listens(self):
+        """What to wait for before `hear`."""
+        return [self.source] if self.open and not self.unsaid else []
 
-def drained(heard):
-    """What is still in the pipe; a grandchild may hold it open for ever."""
-    said = b""
-    while select.select([heard], [], [], 0)[0]:
-        words = os.read(heard, 65536)
-        if not words:
-            break
-        spoken(words)
-        said += words
-    return said
+    def speaks(self):
+        """What to wait for before `speak`."""
+        return [2] if self.unsaid else []
 
+    def hear(self):
+        """Take in what is there."""
+        words = os.read(self.source, 65536)
+        self.open = bool(words)
+        self.kept = (self.kept + words)[-KEPT:]
+        self.unsaid += words
 
-def spoken(words):
-    """Pass the kernel's stderr on to whoever reads ours."""
-    try:
-        os.write(2, words)
-    except OSError:
-        pass
+    def speak(self):
+        """Pass on as much as a writable pipe is sure to take."""
+        try:
+            said = os.write(2, self.unsaid[: select.PIPE_BUF])
+        except OSError:
+            said = len(self.unsaid)
+        self.unsaid = self.unsaid[said:]
+
+    def drain(self):
+        """Take in and pass on what is left, but not for ever: somebody who left the group may still be writing."""
+        for _ in range(32):
+            if self.open and select.select([self.source], [], [], 0)[0]:
+                self.hear()
+        while self.unsaid and select.select([], [2], [], 0)[1]:
+            self.speak()
 
 
 def tell(line):
@@ -152,11 +196,6 @@ def tell(line):
         os.write(1, line.encode())
     except OSError:
         pass
-
-
-def leased(parent):
-    """Whether our parent lives and holds the other end of stdin."""
-    return os.getppid() == parent and not (select.select([0], [], [], 0)[0] and os.read(0, 1) == b"")
 
 
 def remove(path):

@@ -11,7 +11,7 @@ _INSTALLER = re.compile(r"\b(pip3?|uv|conda|mamba|micromamba)\b.*\b(install|add|
 
 def start(shell, folder):
     """Begin to watch and to answer; `folder` is the session's."""
-    watch = Watch(shell, folder, places(sys.prefix))
+    watch = Watch(shell, folder, places())
     shell.events.register("pre_run_cell", watch.before)
     shell.events.register("post_run_cell", watch.after)
     watch.listen()
@@ -19,12 +19,11 @@ def start(shell, folder):
     sys.meta_path.append(Extension)
 
 
-def places(prefix):
+def places():
     """The folders whose time of change tells that something came or went."""
-    import sysconfig
-
-    found = {sysconfig.get_path("purelib"), sysconfig.get_path("platlib"), os.path.join(prefix, "conda-meta")}
-    return sorted(place for place in found if place and os.path.isdir(place))
+    found = {each for each in sys.path if each.startswith(sys.prefix + os.sep) and each.endswith("site-packages")}
+    found.add(os.path.join(sys.prefix, "conda-meta"))
+    return sorted(each for each in found if os.path.isdir(each))
 
 
 class Extension:
@@ -32,6 +31,7 @@ class Extension:
 
     @staticmethod
     def find_spec(name, path=None, target=None):
+        """Find the stand-in for the package `venvoy`."""
         if name != "venvoy":
             return None
         from importlib.util import spec_from_file_location
@@ -44,8 +44,8 @@ class Watch:
 
     def __init__(self, shell, folder, watched):
         self.shell, self.folder, self.watched = shell, folder, watched
-        self.stamp = self.look()
-        self.commands, self.cell = [], None
+        self.word = os.path.join(folder, "word")
+        self.stamp, self.commands, self.cell = None, [], None
         self.failed = False
 
     def look(self):
@@ -53,17 +53,32 @@ class Watch:
         return [os.stat(place).st_mtime_ns for place in self.watched]
 
     def before(self, info):
+        """A cell begins: what changes from here on is its doing."""
         self.commands, self.cell = [], info
+        try:
+            if self.word:
+                self.pass_on()
+            self.stamp = self.look()
+        except Exception as error:
+            self.complain(error)
 
     def after(self, result):
+        """A cell has ended."""
         try:
-            now = self.look()
-            moved, self.stamp = now != self.stamp, now
+            moved = self.stamp is not None and self.look() != self.stamp
             commands = self.commands or (self.written() if moved else [])
             if moved or commands:
                 self.tell(commands, moved, result.execution_count)
         except Exception as error:
             self.complain(error)
+
+    def pass_on(self):
+        """Show, once, what was left to say of the kernel before this one."""
+        word, self.word = self.word, None
+        if os.path.exists(word):
+            with open(word, encoding="utf-8") as stream:
+                print(stream.read(), file=sys.stderr)
+            os.unlink(word)
 
     def written(self):
         """The lines of the cell that speak of an installer, for what did not go through `!` or a magic."""
@@ -71,6 +86,7 @@ class Watch:
         return [line.strip() for line in raw.splitlines() if _INSTALLER.search(line)]
 
     def tell(self, commands, moved, count):
+        """Say what the cell did."""
         wire.tell(
             self.folder,
             {
@@ -91,17 +107,20 @@ class Watch:
                 return run(command)
             self.say_installing(True)
             try:
-                return run(command)
+                returned = run(command)
             finally:
                 self.say_installing(False)
-                if not self.shell.user_ns.get("_exit_code"):
-                    self.commands.append(command)
+            if not self.shell.user_ns.get("_exit_code"):
+                self.commands.append(command)
+            return returned
 
         self.shell.system = system
 
     def say_installing(self, yes):
+        """Have nothing recorded while an installer is at work; what is there before it is written first."""
         try:
-            wire.tell(self.folder, {"note": "installing", "yes": yes})
+            for _ in wire.ask(self.folder, {"note": "installing", "yes": yes}):
+                pass
         except Exception as error:
             self.complain(error)
 

@@ -2,7 +2,13 @@
 
 import json
 import os
+import select
 import socket
+
+PATIENCE = 5.0
+"""Seconds after which an attendant that does not take what we say is given up."""
+BLINK = 0.15
+"""Seconds after which somebody who asked is told that we are waiting."""
 
 
 def tell(folder, message):
@@ -13,10 +19,12 @@ def tell(folder, message):
 
 def ask(folder, message):
     """Ask, and yield every answer as it comes: any number of progress messages, then the last one."""
-    with _connected(folder) as line, line.makefile("rwb") as stream:
-        stream.write(json.dumps(message).encode() + b"\n")
-        stream.flush()
-        for answer in stream:
+    with _connected(folder) as line, line.makefile("rb") as answers:
+        line.sendall(json.dumps(message).encode() + b"\n")
+        line.settimeout(None)
+        if not select.select([line], [], [], BLINK)[0]:
+            yield {"progress": "Looking …"}
+        for answer in answers:
             said = json.loads(answer)
             yield said
             if "progress" not in said:
@@ -26,5 +34,10 @@ def ask(folder, message):
 
 def _connected(folder):
     line = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    line.connect(os.path.join(folder, "guest.sock"))
+    line.settimeout(PATIENCE)
+    try:
+        line.connect(os.path.join(folder, "guest.sock"))
+    except BaseException:
+        line.close()
+        raise
     return line

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 from ..model import Package
@@ -24,12 +25,21 @@ __all__ = [
 
 YOUNG = 50_000_000
 """Nanoseconds within which a folder may change twice without its time telling (kernels with coarse clocks)."""
+AT_WORK = 30_000_000_000
+"""Nanoseconds for which a half-removed package means an installer at work; later it is the trace of one that died."""
+_VERSION = re.compile(r"^version(?:_info)?\s*=\s*(3\.[0-9]+)", re.MULTILINE)
 
 
 def site_folders(prefix: Path) -> tuple[Path, ...]:
-    """The site-packages folders of a prefix; a lib64 that is a link to lib counts once."""
+    """The site-packages folders of a prefix; a lib64 that is a link to lib counts once.
+
+    A venv that was upgraded in place keeps the folder of its former Python; that one does not count.
+    """
     found = {folder.resolve(): folder for folder in sorted(prefix.glob("lib*/python*/site-packages"), reverse=True)}
-    return tuple(sorted(found.values()))
+    folders = tuple(sorted(found.values()))
+    if len({folder.parent.name for folder in folders}) > 1 and (version := _version(prefix)):
+        return tuple(folder for folder in folders if folder.parent.name.removesuffix("t") == f"python{version}")
+    return folders
 
 
 def stamp(prefix: Path) -> Stamp:
@@ -45,7 +55,8 @@ def unsettled(prefix: Path, *, now: int) -> bool:
     folders = site_folders(prefix)
     if any(now - _moved(folder) < YOUNG for folder in folders):
         return True
-    return any(name.startswith("~") for folder in folders for name in os.listdir(folder))
+    moving = [folder for folder in folders if now - _moved(folder) < AT_WORK]
+    return any(name.startswith("~") for folder in moving for name in os.listdir(folder))
 
 
 def distributions(prefix: Path) -> tuple[Distribution, ...]:
@@ -61,7 +72,7 @@ def names(prefix: Path) -> dict[str, str]:
     """Canonical name to version, told from the folders' names alone: fifty times faster, for a kernel's start."""
     found: dict[str, str] = {}
     for folder in site_folders(prefix):
-        for entry in os.listdir(folder):
+        for entry in sorted(os.listdir(folder)):
             name, _, version = entry.removesuffix(".dist-info").partition("-")
             if entry.endswith(".dist-info") and version and (folder / entry / "METADATA").exists():
                 found.setdefault(dist_info.canonical(name), version)
@@ -71,6 +82,15 @@ def names(prefix: Path) -> dict[str, str]:
 def packages(prefix: Path) -> tuple[Package, ...]:
     """The same as `distributions`, as data that can be recorded and compared."""
     return tuple(distribution.package() for distribution in distributions(prefix))
+
+
+def _version(prefix: Path) -> str:
+    """The minor version that pyvenv.cfg names, as in "3.12", or ""."""
+    try:
+        found = _VERSION.search((prefix / "pyvenv.cfg").read_text("utf-8", "replace"))
+    except OSError:
+        return ""
+    return found[1] if found else ""
 
 
 def _moved(folder: Path) -> int:

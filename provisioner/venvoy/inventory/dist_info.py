@@ -6,19 +6,22 @@ import json
 import os
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import product
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
-from ..model import Package
+from ..model import Origin, Package
 
-_NAME = re.compile(rb"^Name: *(\S+)", re.MULTILINE)
-_VERSION = re.compile(rb"^Version: *(\S+)", re.MULTILINE)
-_REQUIRES = re.compile(rb"^Requires-Dist: *(.+)$", re.MULTILINE)
-_TAG = re.compile(r"^Tag: *(\S+)", re.MULTILINE)
+_NAME = re.compile(rb"^Name:[ \t]*(\S+)", re.MULTILINE)
+_VERSION = re.compile(rb"^Version:[ \t]*(\S+)", re.MULTILINE)
+_REQUIRES = re.compile(rb"^Requires-Dist:[ \t]*(.+)$", re.MULTILINE)
+_TAG = re.compile(r"^Tag:[ \t]*([^\s-]+)-([^\s-]+)-([^\s-]+)", re.MULTILINE)
 _SEPARATORS = re.compile(r"[-_.]+")
+_SECRET = re.compile(r"auth|cred|key|pass|secret|sig|token", re.IGNORECASE)
+_PRINTABLE = "".join(map(chr, range(0x21, 0x7F)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,12 +29,14 @@ class Distribution:
     """One installed distribution; what costs more than its metadata's head is found when it is asked for.
 
     `name` is canonical (PEP 503), `head` the metadata's header fields, `path` the folder or file that they lie in.
+    `project` is the source folder that an egg-link leads to, or "".
     """
 
     name: str
     version: str
     path: str
     head: bytes = field(repr=False)
+    project: str = ""
 
     @cached_property
     def folder(self) -> Path:
@@ -51,7 +56,8 @@ class Distribution:
     @cached_property
     def tags(self) -> tuple[str, ...]:
         """The compatibility tags of the wheel it came from (PEP 425), compressed sets expanded, or none."""
-        return tuple(_TAG.findall(_read(self.folder / "WHEEL")))
+        written = _TAG.findall(_read(self.folder / "WHEEL"))
+        return tuple("-".join(tag) for sets in written for tag in product(*(each.split(".") for each in sets)))
 
     @cached_property
     def direct_url(self) -> Mapping[str, Any]:
@@ -71,21 +77,23 @@ class Distribution:
 
     def package(self) -> Package:
         """The distribution as data, with its origin told from direct_url.json."""
-        plain = Package(name=self.name, version=self.version)
         said = self.direct_url
-        url = _without_credentials(str(said.get("url", "")))
-        if not url:
-            return plain
-        if "vcs_info" in said:
-            vcs = said["vcs_info"]
-            address = f"{vcs.get('vcs', 'git')}+{url}@{vcs.get('commit_id', '')}"
-            return Package(name=self.name, version=self.version, origin="vcs", url=address)
-        if said.get("dir_info", {}).get("editable"):
-            return Package(name=self.name, version=self.version, origin="editable", url=url)
-        if url.startswith("file:"):
-            return Package(name=self.name, version=self.version, origin="local", url=url)
-        sha256 = said.get("archive_info", {}).get("hashes", {}).get("sha256", "")
-        return Package(name=self.name, version=self.version, origin="archive", url=url, sha256=sha256)
+        url = public_address(str(said.get("url", "")))
+        origin: Origin
+        if self.project:
+            origin, url, sha256 = "editable", Path(self.project).absolute().as_uri(), ""
+        elif not url:
+            origin, url, sha256 = "index", "", ""
+        elif "vcs_info" in said:
+            vcs = _table(said, "vcs_info")
+            origin, url, sha256 = "vcs", _ascii(f"{vcs.get('vcs', 'git')}+{url}@{vcs.get('commit_id', '')}"), ""
+        elif _table(said, "dir_info").get("editable"):
+            origin, sha256 = "editable", ""
+        else:
+            origin, sha256 = "local" if url.startswith("file:") else "archive", _sha256(_table(said, "archive_info"))
+        if url and (subfolder := said.get("subdirectory")):
+            url += f"#subdirectory={_ascii(str(subfolder))}"
+        return Package(name=self.name, version=self.version, origin=origin, url=url, sha256=sha256)
 
 
 def canonical(name: str) -> str:
@@ -127,9 +135,13 @@ def _distribution(path: str, metadata: str) -> Distribution | None:
 
 def _linked(path: str) -> Distribution | None:
     """A setuptools `develop` link: the metadata lies in the project's own folder."""
-    project = Path(_read(Path(path)).splitlines()[0].strip() or "/nonexistent")
-    eggs = sorted(project.glob("*.egg-info"))
-    return _distribution(str(eggs[0]), "PKG-INFO") if eggs else None
+    project = _read(Path(path)).partition("\n")[0].strip()
+    name = Path(path).stem
+    egg = Path(project, f"{name}.egg-info")
+    if not egg.exists():  # the link has the name as it is written, the folder may have "_" for "-"
+        egg = egg.with_name(f"{_SEPARATORS.sub('_', name)}.egg-info")
+    found = _distribution(str(egg), "PKG-INFO") if project else None
+    return replace(found, project=project) if found else None
 
 
 def _head(path: str) -> bytes | None:
@@ -169,6 +181,33 @@ def _recorded(line: str) -> str:
     return line.partition(",")[0]
 
 
-def _without_credentials(url: str) -> str:
-    parts = urlsplit(url)
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+def public_address(url: str) -> str:
+    """The url without what only its owner should know, in ASCII; "" for what is no url.
+
+    Users and passwords go, and parameters that look like keys; the user of ssh stays ("git@"), being no secret.
+    """
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return ""
+    user, _, host = parts.netloc.rpartition("@")
+    kept = f"{user.partition(':')[0]}@{host}" if user and parts.scheme.endswith("ssh") else host
+    query = parts.query
+    if _SECRET.search(query):
+        query = urlencode([(key, value) for key, value in parse_qsl(query, True) if not _SECRET.search(key)])
+    return _ascii(urlunsplit(parts._replace(netloc=kept, query=query)))
+
+
+def _ascii(text: str) -> str:
+    return quote(text, safe=_PRINTABLE, errors="replace")
+
+
+def _table(said: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    value = said.get(key)
+    return value if isinstance(value, dict) else {}
+
+
+def _sha256(archive: Mapping[str, Any]) -> str:
+    """The hash as it is written today, or in the older form "sha256=..."."""
+    kind, _, old = str(archive.get("hash", "")).partition("=")
+    return str(_table(archive, "hashes").get("sha256") or (old if kind == "sha256" else ""))

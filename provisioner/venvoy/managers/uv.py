@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import uv
 
 from ..model import Job
 
+UNSATISFIABLE = 1
+"""What uv exits with when the index answered, and does not have what was asked for; 2 is for all that went wrong."""
 CERTIFICATES: Mapping[str, str] = {"UV_SYSTEM_CERTS": "1"}
 """uv trusts its own list of authorities; behind a university's proxy only the system's list works."""
+_NOWHERE = Path("/")
+"""Where no pyproject.toml or uv.toml of a project changes what uv does; the user's own settings still hold."""
 
 
 def program() -> str:
@@ -19,13 +24,14 @@ def program() -> str:
 
 
 def find() -> Job:
-    """List the interpreters that uv knows, as JSON."""
-    return _job("python", "list", "--only-installed", "--output-format", "json")
+    """List the interpreters that uv itself has fetched, as JSON; those on PATH are found without it, and sooner."""
+    job = _job("python", "list", "--only-installed", "--output-format", "json", cwd=_NOWHERE)
+    return replace(job, variables={**job.variables, "PATH": "/nonexistent"})
 
 
-def create(folder: Path, python: Path) -> Job:
-    """Make an empty venv at `folder` on that interpreter."""
-    return _job("venv", "--no-project", "--no-config", "--python", str(python), str(folder))
+def create(folder: Path, python: Path, *, prompt: str) -> Job:
+    """Make an empty venv at `folder` on that interpreter; `prompt` is what an activated shell shows."""
+    return _job("venv", "--no-project", "--no-config", "--prompt", prompt, "--python", str(python), str(folder))
 
 
 def install(python: Path, *requirements: str, files: tuple[Path, ...] = (), options: tuple[str, ...] = ()) -> Job:
@@ -34,9 +40,17 @@ def install(python: Path, *requirements: str, files: tuple[Path, ...] = (), opti
     return _job("pip", "install", "--python", str(python), *options, *lists, "--", *requirements)
 
 
-def install_listed(python: Path, listed: str) -> Job:
-    """Add what a requirements file says, given as its text."""
-    return _job("pip", "install", "--python", str(python), "--requirements", "-", stdin=listed)
+def install_listed(python: Path, listed: str, *, folder: Path | None = None) -> Job:
+    """Add what a requirements file says, given as its text; its paths are seen from `folder`."""
+    return _job("pip", "install", "--python", str(python), "--requirements", "-", stdin=listed, cwd=folder)
+
+
+def reinstall(python: Path, name: str, listed: str) -> Job:
+    """Put one package in anew, over whatever is there of it; `listed` is its line of a requirements file."""
+    return _job(
+        "pip", "install", "--python", str(python), "--no-deps", "--reinstall-package", name, "--requirements", "-",
+        stdin=listed,
+    )  # fmt: skip
 
 
 def remove(python: Path, *names: str) -> Job:
@@ -46,23 +60,18 @@ def remove(python: Path, *names: str) -> Job:
 
 def sync(python: Path, lock: Path) -> Job:
     """Make the environment of `python` exactly what a pylock.toml says; uv checks every hash that it names."""
-    return _job("pip", "sync", "--python", str(python), str(lock))
+    return _job("pip", "sync", "--python", str(python), "--allow-empty-requirements", str(lock), cwd=_NOWHERE)
 
 
-def lock(python: Path, exact: str) -> Job:
-    """Look exact versions up on the index; prints a pylock.toml with every file's url and hash (PEP 751)."""
+def lock(python: Path, requirements: Iterable[str]) -> Job:
+    """Look exact requirements up on the index; prints a pylock.toml with every file's url and hash (PEP 751)."""
     return _job(
-        "pip",
-        "compile",
-        "--no-deps",
-        "--python",
-        str(python),
-        "--format",
-        "pylock.toml",
-        "--no-header",
-        "-",
-        stdin=exact,
-    )
+        "pip", "compile", "--no-deps", "--python", str(python), "--index-strategy", "unsafe-best-match",
+        "--format", "pylock.toml", "--no-header", "-",
+        stdin="".join(f"{each}\n" for each in requirements),
+        cwd=_NOWHERE,
+        without=("UV_CONSTRAINT", "UV_EXCLUDE_NEWER", "UV_NO_BINARY*", "UV_NO_BUILD*", "UV_ONLY_BINARY", "UV_OVERRIDE"),
+    )  # fmt: skip
 
 
 def check(python: Path) -> Job:
@@ -78,6 +87,8 @@ def into(folder: Path, python: Path, requirements: Path) -> Job:
     )  # fmt: skip
 
 
-def _job(*words: str, stdin: str | None = None) -> Job:
-    variables = {**CERTIFICATES, "UV_NO_PROGRESS": "1", "UV_PYTHON_DOWNLOADS": "never"}
-    return Job(argv=(program(), *words), variables=variables, stdin=stdin)
+def _job(*words: str, stdin: str | None = None, cwd: Path | None = None, without: tuple[str, ...] = ()) -> Job:
+    # Without the preview's name uv warns at every pylock.toml that it is one.
+    quiet = {"UV_NO_PROGRESS": "1", "UV_PREVIEW_FEATURES": "pylock"}
+    variables = {**CERTIFICATES, **quiet, "UV_PYTHON_DOWNLOADS": "never"}
+    return Job(argv=(program(), *words), variables=variables, stdin=stdin, cwd=cwd, dropped=without)

@@ -1,0 +1,299 @@
+"""Look an environment over and name what is wrong with it; nothing is changed.
+
+| code | what was found |
+|---|---|
+| `prefix-gone` | the folder of the environment, or the link to it, is not there |
+| `pyvenv-cfg-gone` | the folder has no pyvenv.cfg, so its python is no longer the environment's |
+| `interpreter-gone` | `bin/python` is missing or leads nowhere |
+| `interpreter-broken` | `bin/python` is there and does not run |
+| `interpreter-changed` | `bin/python` is of another minor version than the packages are installed for |
+| `home-gone` | `home` in pyvenv.cfg names a folder that is not there |
+| `platform-other` | the environment was made on another system or for another processor |
+| `moved` | scripts, or what activates it, were written for another folder: it was moved or copied |
+| `distribution-husk` | a distribution without its metadata |
+| `distribution-incomplete` | files that a distribution's RECORD names are missing |
+| `distribution-duplicate` | one distribution with the metadata of several |
+| `distribution-unfit` | a distribution was built for another interpreter or machine |
+| `distribution-unrecorded` | (warning) a distribution has no RECORD, so nobody knows its files |
+| `distribution-half-removed` | (warning) pip was interrupted and left folders named `~...` |
+| `requirement-missing` | something that an installed distribution needs is not installed |
+| `requirement-unmet` | something that an installed distribution needs is installed in another version |
+| `package-missing` | what config.yaml lists is not installed |
+| `package-unmet` | what config.yaml lists is installed in another version |
+| `kernel-conflict` | a package of the environment breaks the kernel that is lent to it |
+| `env-file-missing` | a file of variables that config.yaml names is not there |
+| `system-site-packages` | (warning) packages of the system are seen, and not recorded |
+| `leftovers` | (warning) what an interrupted build left behind |
+
+What cannot be judged while something before it is broken is left out: an environment without a folder has no packages.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shlex
+from collections.abc import Container, Iterable, Iterator, Mapping
+from pathlib import Path
+
+from .. import inventory, process
+from ..errors import RuntimeUnavailable, VenvoyError
+from ..inventory import Distribution, dist_info, fit, venv
+from ..inventory.damage import Damage, Kind, damages
+from ..model import Base, Command, Environment, Finding
+from ..runtimes.host import FOREIGN
+from ..store import Store, generation_folder
+from . import payload
+from .bases import base_of
+
+_SHOWN = 3
+"""How many of a list are named in a sentence."""
+
+
+def check(store: Store, env: Environment) -> tuple[Finding, ...]:
+    """Everything that is wrong with the environment, what matters most first; nothing where all is well."""
+    found = (*_of_prefix(store, env), *_of_files(env), *_of_build(store, env))
+    return tuple(sorted(found, key=lambda each: each.severity == "warning"))
+
+
+def usable(store: Store, env: Environment) -> Base:
+    """The interpreter of the environment, which was just seen running. Raises RuntimeUnavailable."""
+    base = base_of(store, env.python)
+    try:
+        # What `base_of` remembers was true when it was asked; libraries and pyvenv.cfg may have gone since.
+        process.run(Command(argv=(str(env.python), "-I", "-S", "-c", ""), dropped=FOREIGN), timeout=30)
+    except VenvoyError as error:
+        raise RuntimeUnavailable(f"the interpreter {env.python} does not run", hint=str(error)) from error
+    return base
+
+
+def serves(env: Environment, base: Base) -> bool:
+    """Whether the packages of the environment lie where that interpreter looks for them."""
+    folders = [folder.parent.name for folder in inventory.site_folders(env.prefix)]
+    return not folders or any(name.removesuffix("t") == f"python{base.minor}" for name in folders)
+
+
+def visible(env: Environment) -> tuple[Distribution, ...]:
+    """What can be imported in the environment: its own distributions, and the system's where it sees them."""
+    own = inventory.distributions(env.prefix)
+    if not venv.sees_system(env.prefix):
+        return own
+    printed = process.run(
+        Command(argv=(str(env.python), "-I", "-c", "import json, sys; print(json.dumps(sys.path))"), dropped=FOREIGN),
+        timeout=30,
+    )
+    folders = [Path(each) for each in json.loads(printed) if os.path.isdir(each)]  # noqa: PTH112  # strings from outside
+    found = {each.name: each for folder in reversed(folders) for each in dist_info.read(folder)}
+    return tuple({**found, **{each.name: each for each in own}}.values())
+
+
+def lacking(env: Environment, base: Base, there: Iterable[Distribution]) -> tuple[fit.Need, ...]:
+    """What the environment's distributions and its config.yaml need and do not have."""
+    return fit.unmet(there, (*env.packages, *env.dev_packages), fit.markers(base.version, base.platform))
+
+
+def unfit(env: Environment, base: Base) -> tuple[Distribution, ...]:
+    """Distributions that were built for another interpreter or machine, told by the tags of their wheels."""
+    ours = (f"{platform.system().lower()}-{platform.machine()}", platform.libc_ver()[0])
+    if (base.platform, base.libc.partition("-")[0]) != ours:
+        return ()  # an interpreter that runs in emulation, or with another C library, takes other wheels than we know
+    supported = fit.supported(base.version, base.abi)
+    return tuple(
+        each
+        for each in inventory.distributions(env.prefix)
+        if each.tags and not any(part in supported for tag in each.tags for part in fit.expanded(tag))
+    )
+
+
+def _of_prefix(store: Store, env: Environment) -> Iterator[Finding]:
+    if not env.prefix.is_dir():
+        yield _prefix_gone(store, env)
+        return
+    repair = _repair(env)
+    for place, count in venv.written_for(env.prefix).items():
+        yield Finding(code="moved", message=_moved(env, place, count), mend=repair)
+    said = venv.settings(env.prefix)
+    if not said:
+        message = f"{env.prefix} has no pyvenv.cfg any more, so its python does not see its packages"
+        yield Finding(code="pyvenv-cfg-gone", message=message, mend=repair)
+    elif not Path(said.get("home", "/nonexistent")).is_dir():
+        message = f"pyvenv.cfg says that its Python lies in {said.get('home', '?')}, which is not there"
+        yield Finding(code="home-gone", message=message, mend=repair)
+    if venv.sees_system(env.prefix):
+        yield Finding(
+            code="system-site-packages",
+            message=f"{env.name!r} also sees the packages of {said.get('home')}, and they are not recorded",
+            mend=f"venvoy restore {_record(store, env)} {env.name}-alone",
+            severity="warning",
+        )
+    damaged = damages(inventory.site_folders(env.prefix))
+    yield from _of_damage(env, damaged)
+    yield from _of_interpreter(store, env, damaged)
+
+
+def _prefix_gone(store: Store, env: Environment) -> Finding:
+    message = f"the folder of {env.name!r} is gone: {env.prefix}"
+    if env.adopted:
+        mend = f"venvoy adopt NEW_PLACE --name {env.name}"
+    elif generation_folder(env.prefix, env.generation or "").is_dir():
+        mend = _repair(env)
+    else:
+        mend = f"venvoy restore {_record(store, env)} {env.name} --force"
+    return Finding(code="prefix-gone", message=message, mend=mend)
+
+
+def _moved(env: Environment, place: str, count: int) -> str:
+    files = "1 of its files was" if count == 1 else f"{count} of its files were"
+    if Path(place, "pyvenv.cfg").exists():
+        return f"{env.name!r} is a copy: {files} written for {place}, and act there instead of in {env.prefix}"
+    return f"{env.name!r} was moved: {files} written for {place}, and it lies in {env.prefix}"
+
+
+def _of_interpreter(store: Store, env: Environment, damaged: Iterable[Damage]) -> Iterator[Finding]:
+    here = (platform.system(), platform.machine())
+    try:
+        base = usable(store, env)
+    except RuntimeUnavailable as error:
+        if env.system and (env.system, env.architecture) != here:
+            yield _other_platform(store, env, " ".join(here))
+        else:
+            yield _not_running(env, error)
+        return
+    if env.system and f"{env.system.lower()}-{env.architecture}" != base.platform:
+        yield _other_platform(store, env, base.platform.replace("-", " "))
+        return
+    if not serves(env, base):
+        lie = ", ".join(folder.parent.name for folder in inventory.site_folders(env.prefix))
+        message = f"bin/python is Python {base.version} now, and the packages of {env.name!r} are installed for {lie}"
+        yield Finding(code="interpreter-changed", message=message, mend=_repair(env))
+        return
+    yield from _of_fit(env, base)
+    yield from _of_needs(env, base, doubled={each.name for each in damaged if each.kind == "duplicate"})
+    yield from _of_kernel(store, env, base)
+
+
+def _not_running(env: Environment, error: RuntimeUnavailable) -> Finding:
+    if env.python.exists():
+        last = error.hint.strip().splitlines()[-1:] or [error.message]
+        message = f"the interpreter of {env.name!r} does not run ({env.python}): {last[0]}"
+        return Finding(code="interpreter-broken", message=message, mend=_repair(env))
+    why = f"there is no {env.python}"
+    if env.python.is_symlink():
+        why = f"bin/python leads to {_leads_to(env.python)}, which is not there"
+    return Finding(
+        code="interpreter-gone", message=f"the interpreter of {env.name!r} is gone: {why}", mend=_repair(env)
+    )
+
+
+def _leads_to(link: Path) -> Path:
+    """The first thing on the way of a link that is not there."""
+    seen = 0
+    while link.is_symlink() and seen < 40:
+        link, seen = link.parent / os.readlink(link), seen + 1
+    return link
+
+
+def _other_platform(store: Store, env: Environment, here: str) -> Finding:
+    return Finding(
+        code="platform-other",
+        message=f"{env.name!r} was made on {env.system} {env.architecture}, and this is {here}",
+        mend=f"venvoy restore {_record(store, env)} {env.name}-{platform.machine()}",
+    )
+
+
+def _of_damage(env: Environment, damaged: Iterable[Damage]) -> Iterator[Finding]:
+    sentences: Mapping[Kind, str] = {
+        "husk": "{name} has lost its metadata ({where})",
+        "incomplete": "{name} is not whole: {missing} not there",
+        "unrecorded": "{name} has no RECORD: nobody can tell which files are its own",
+        "duplicate": "{plain} is there more than once ({where})",
+        "half-removed": "an interrupted pip left {where} behind",
+    }
+    for each in damaged:
+        words = {
+            "plain": each.name,
+            "name": f"{each.name} {each.version}".strip(),
+            "where": _some([folder.name for folder in sorted(each.folders)]),
+            "missing": f"{_some(each.missing)} {'is' if len(each.missing) == 1 else 'are'}",
+        }
+        yield Finding(
+            code=f"distribution-{each.kind}",
+            message=sentences[each.kind].format(**words),
+            mend=_mend_of(env, each),
+            severity="warning" if each.kind in ("unrecorded", "half-removed") else "error",
+        )
+
+
+def _mend_of(env: Environment, damage: Damage) -> str:
+    if env.adopted and damage.spare:
+        return shlex.join(("rm", "-r", *map(str, damage.spare)))  # we remove nothing from what we have not made
+    return _repair(env)
+
+
+def _of_fit(env: Environment, base: Base) -> Iterator[Finding]:
+    if found := unfit(env, base):
+        named = _some([f"{each.name} {each.version} ({each.tags[0]})" for each in found])
+        message = f"built for something else than Python {base.minor} on {base.platform}: {named}"
+        yield Finding(code="distribution-unfit", message=message, mend=_repair(env))
+
+
+def _of_needs(env: Environment, base: Base, *, doubled: Container[str]) -> Iterator[Finding]:
+    for need in lacking(env, base, visible(env)):
+        if need.name in doubled:
+            continue  # which of its versions counts is nobody's knowledge
+        there = f"and {need.name} {need.installed} is installed" if need.installed else "which is not installed"
+        kind = "unmet" if need.installed else "missing"
+        if need.owner:
+            yield Finding(
+                code=f"requirement-{kind}", message=f"{need.owner} needs {need.text}, {there}", mend=_repair(env)
+            )
+        else:
+            yield Finding(code=f"package-{kind}", message=f"config.yaml lists {need.text}, {there}", mend=_repair(env))
+
+
+def _of_kernel(store: Store, env: Environment, base: Base) -> Iterator[Finding]:
+    lent = payload.built(store, base)
+    if lent is None or "ipykernel" in inventory.names(env.prefix):
+        return
+    for conflict in payload.conflicts(lent, env):
+        name = conflict.partition(" ")[0]
+        yield Finding(
+            code="kernel-conflict", message=conflict, mend=f"venvoy run {env.name} -- pip install --upgrade {name}"
+        )
+
+
+def _of_files(env: Environment) -> Iterator[Finding]:
+    for file in env.env_file:
+        if not file.is_file():
+            yield Finding(
+                code="env-file-missing",
+                message=f"config.yaml names the file of variables {file}, which is not there",
+                mend=f"venvoy configure {env.name} --set env_file=FILE",
+            )
+
+
+def _of_build(store: Store, env: Environment) -> Iterator[Finding]:
+    if store.busy(env.name):
+        return  # what a build at work has beside the environment is no leftover
+    if found := store.leftovers(env.name):
+        yield Finding(
+            code="leftovers",
+            message=f"an interrupted build left {_some([str(each) for each in found])}",
+            mend=_repair(env),
+            severity="warning",
+        )
+
+
+def _repair(env: Environment) -> str:
+    return f"venvoy repair {env.name}"
+
+
+def _record(store: Store, env: Environment) -> str:
+    return shlex.quote(str(store.history(env.name).latest))
+
+
+def _some(names: Iterable[str]) -> str:
+    named = list(names)
+    more = len(named) - _SHOWN
+    return ", ".join(named[:_SHOWN]) + (f" and {more} more" if more > 0 else "")

@@ -1,0 +1,260 @@
+"""Mend what `check` finds, as far as it can be mended without taking anything from the user."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from .. import files, inventory, process, runtimes
+from ..errors import CommandFailed, RuntimeUnavailable
+from ..inventory import Distribution, damage, fit, venv
+from ..managers import uv
+from ..model import Actor, Base, Environment, Finding, Job
+from ..process import OnLine
+from ..store import Store, generation_folder
+from .bases import base_of, interpreter, interpreters
+from .check import check, lacking, serves, unfit, usable, visible
+from .observe import observe
+from .record import record
+from .relocate import relocate
+
+_STANDING = ("interpreter-broken", "interpreter-changed", "home-gone", "pyvenv-cfg-gone")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Repair:
+    """What was done, one sentence each, and what is still wrong."""
+
+    done: tuple[str, ...]
+    left: tuple[Finding, ...]
+
+
+def repair(store: Store, env: Environment, *, actor: Actor, on_line: OnLine | None = None) -> Repair:
+    """Mend the environment, write its new state down, and look again.
+
+    In an adopted environment files are mended and packages are put in, but no folder of the user's is removed.
+    """
+    with store.held(env.name):
+        work = _Work(store=store, env=store.environment(env.name), on_line=on_line)
+        for step in (_leftovers, _link, _places, _interpreter, _distributions, _requirements):
+            work.done += step(work)
+        if work.done and _ready(work):
+            record(store.history(env.name), lambda: observe(store, work.env), actor=actor)
+    found = tuple(each for each in check(store, work.env) if each.code not in work.explained)
+    return Repair(done=tuple(work.done), left=(*work.hindered, *found))
+
+
+@dataclass(slots=True, kw_only=True)
+class _Work:
+    """One repair under way: the environment as it is by now, and what could not be mended, with the reason.
+
+    `explained` are the codes of findings that `hindered` tells of better than `check` can.
+    """
+
+    store: Store
+    env: Environment
+    on_line: OnLine | None
+    done: list[str] = field(default_factory=list)
+    hindered: list[Finding] = field(default_factory=list)
+    explained: set[str] = field(default_factory=set)
+
+    def run(self, job: Job) -> None:
+        process.run(runtimes.get(self.env.runtime).command(self.env, job), on_line=self.on_line)
+
+    def fails(self, code: str, message: str, mend: str) -> None:
+        self.hindered.append(Finding(code=code, message=message, mend=mend))
+        self.explained.add(code)
+
+
+def _leftovers(work: _Work) -> Iterator[str]:
+    if found := work.store.leftovers(work.env.name):
+        work.store.tidy(work.env.name)
+        yield f"removed what an interrupted build had left ({_count(len(found), 'item')})"
+
+
+def _link(work: _Work) -> Iterator[str]:
+    """The link that an environment of ours is reached by, where only that is lost."""
+    env = work.env
+    generation = generation_folder(env.prefix, env.generation or "")
+    if not env.adopted and not os.path.lexists(env.prefix) and generation.is_dir():
+        files.link(env.prefix, generation.name)
+        yield f"linked {env.prefix} to {generation.name} again"
+
+
+def _places(work: _Work) -> Iterator[str]:
+    env = work.env
+    if places := venv.written_for(env.prefix):
+        changed = relocate(env.prefix, places, env.prefix)
+        yield f"wrote {env.prefix} instead of {', '.join(places)} into {_count(len(changed), 'file')}"
+
+
+# --- the interpreter
+
+
+def _interpreter(work: _Work) -> Iterator[str]:
+    """Stand on an interpreter of the same minor version, in place of one that is gone or was exchanged."""
+    env = work.env
+    if not env.prefix.is_dir() or _stands(work):
+        return
+    minor = _installed_for(env)
+    try:
+        base = _replacement(work.store, env, minor)
+    except RuntimeUnavailable as error:
+        mend = f"{uv.program()} python install {minor}, then: venvoy repair {env.name}"
+        work.fails("interpreter-gone", f"the packages of {env.name!r} are for Python {minor}: {error}", mend)
+        work.explained.update(_STANDING)
+        return
+    python = _lasting(base)
+    _repoint(env.prefix / "bin", python, minor)
+    _write_settings(env.prefix, python, base.version)
+    work.env = replace(env, base=python, python_version=base.version)
+    work.store.save(work.env)
+    yield f"turned its interpreter to Python {base.version}, {python}"
+
+
+def _stands(work: _Work) -> bool:
+    try:
+        base = usable(work.store, work.env)
+    except RuntimeUnavailable:
+        return False
+    home = venv.settings(work.env.prefix).get("home")
+    return home is not None and Path(home).is_dir() and serves(work.env, base)
+
+
+def _replacement(store: Store, env: Environment, minor: str) -> Base:
+    """The interpreter it was made on, else one of the same version, else of the same minor version."""
+    if env.base is not None:
+        with contextlib.suppress(RuntimeUnavailable):
+            base = base_of(store, env.base)
+            if base.minor == minor:
+                return base
+    fitting = [each for each in interpreters(store) if each.minor == minor]
+    same = [each for each in fitting if each.version == env.python_version]
+    return (same or fitting or [interpreter(store, minor)])[0]
+
+
+def _installed_for(env: Environment) -> str:
+    """The minor version that the packages are for: of the folder that holds most of them, or else config.yaml's."""
+    folders = sorted(inventory.site_folders(env.prefix), key=lambda folder: len(os.listdir(folder)))
+    if folders:
+        return folders[-1].parent.name.removeprefix("python").removesuffix("t")
+    return ".".join(env.python_version.split(".")[:2])
+
+
+def _lasting(base: Base) -> Path:
+    """The interpreter by the name that stays its own: `python3` may be another one after an upgrade."""
+    named = base.path.with_name(f"python{base.minor}")
+    return named if named.exists() and named.resolve() == base.path.resolve() else base.path
+
+
+def _repoint(folder: Path, python: Path, minor: str) -> None:
+    """`python` leads to the interpreter, and its other names to `python`."""
+    folder.mkdir(exist_ok=True)
+    files.link(folder / "python", str(python))
+    for name in ("python3", f"python{minor}"):
+        files.link(folder / name, "python")
+
+
+def _write_settings(prefix: Path, python: Path, version: str) -> None:
+    """Name the interpreter in pyvenv.cfg, in the keys that stand there: venv, virtualenv and uv have each their own."""
+    told = {
+        "home": str(python.parent),
+        "executable": str(python.resolve()),
+        "base-executable": str(python),
+        "base-prefix": str(python.parent.parent),
+        "base-exec-prefix": str(python.parent.parent),
+        "version": version,
+        "version_info": version,
+    }
+    there = {"home": "", "include-system-site-packages": "false", "version": "", **venv.settings(prefix)}
+    lines = [f"{key} = {told.get(key, value)}\n" for key, value in there.items()]
+    files.replace(prefix / "pyvenv.cfg", "".join(lines))
+
+
+# --- the packages
+
+
+def _distributions(work: _Work) -> Iterator[str]:
+    """Put in anew what is not whole or was built for something else."""
+    if not _ready(work):
+        return
+    env = work.env
+    for each in damage.damages(inventory.site_folders(env.prefix)):
+        if each.spare == each.folders:
+            yield from _cleared(env, each.spare)
+        elif _reinstalled(work, each.distribution, f"distribution-{each.kind}"):
+            yield f"installed {each.name} {each.version} anew"
+            yield from _cleared(env, each.spare)
+    for one in unfit(env, usable(work.store, env)):
+        if _reinstalled(work, one, "distribution-unfit"):
+            yield f"installed {one.name} {one.version} anew, built for this interpreter"
+
+
+def _reinstalled(work: _Work, one: Distribution, code: str) -> bool:
+    package = one.package()
+    listed = f"{one.name}=={one.version}" if one.version else one.name
+    if package.origin == "editable":
+        listed = f"-e {package.url}"
+    elif package.origin != "index":
+        listed = f"{one.name} @ {package.url}"
+    try:
+        work.run(uv.reinstall(work.env.python, one.name, f"{listed}\n"))
+    except CommandFailed as error:
+        mend = f"venvoy install {work.env.name} {one.name}"
+        work.fails(code, f"{listed} could not be installed anew: {_last(error)}", mend)
+        return False
+    return True
+
+
+def _cleared(env: Environment, folders: Iterable[Path]) -> Iterator[str]:
+    if env.adopted:
+        return
+    for folder in folders:
+        files.remove(folder)
+        yield f"removed {folder}"
+
+
+def _requirements(work: _Work) -> Iterator[str]:
+    """Install what is needed and not there; what else is asked of the same packages is heard, too."""
+    if not _ready(work):
+        return
+    env, base = work.env, usable(work.store, work.env)
+    there = visible(env)
+    if not (needs := lacking(env, base, there)):
+        return
+    names = {each.name for each in needs}
+    asked = fit.demands(there, names, fit.markers(base.version, base.platform))
+    wanted = sorted({*asked, *(each.text for each in needs)})
+    try:
+        work.run(uv.install_listed(env.python, "".join(f"{each}\n" for each in wanted)))
+    except CommandFailed as error:
+        for each in needs:
+            kind = f"{'requirement' if each.owner else 'package'}-{'unmet' if each.installed else 'missing'}"
+            whose = each.owner or "config.yaml"
+            mend = f"venvoy install {env.name} {each.name}"
+            work.fails(kind, f"{whose} needs {each.text}, and it could not be installed: {_last(error)}", mend)
+        return
+    yield f"installed {', '.join(wanted)}"
+
+
+def _ready(work: _Work) -> bool:
+    """Whether packages can be judged and installed at all."""
+    try:
+        return serves(work.env, usable(work.store, work.env))
+    except RuntimeUnavailable:
+        return False
+
+
+def _last(error: CommandFailed) -> str:
+    """The installer's reason, in one line."""
+    lines = [re.sub(r"^[^\w`'\"(]+", "", line) for line in error.hint.splitlines() if line.strip()]
+    reason = re.search(r"Because .*?(?= hint: |$)", " ".join(lines))
+    return reason[0] if reason else (lines or [error.message])[-1]
+
+
+def _count(number: int, word: str) -> str:
+    return f"{number} {word}" if number == 1 else f"{number} {word}s"

@@ -1,0 +1,160 @@
+"""The command line. This module knows every command by name and imports one only when it is used."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from importlib import import_module
+from typing import Any, NamedTuple
+
+import click
+
+from ... import __version__
+from ...errors import VenvoyError
+from .output import Invocation, report
+
+_ENDING = (signal.SIGTERM, signal.SIGHUP)
+
+
+class _Lazy(NamedTuple):
+    """Where a command is written, and its line in the help."""
+
+    place: str
+    help: str
+
+
+SECTIONS: Mapping[str, Mapping[str, _Lazy]] = {
+    "Environments": {
+        "init": _Lazy("environments:init", "Make an environment, with its kernel in Jupyter."),
+        "adopt": _Lazy("environments:adopt", "Take a venv that is there already, as it is."),
+        "list": _Lazy("environments:listed", "Show all environments."),
+        "show": _Lazy("environments:show", "Show one environment and what is installed in it."),
+        "configure": _Lazy("configuring:configure", "Show or change the settings of an environment."),
+        "delete": _Lazy("environments:delete", "Remove an environment; its record stays."),
+    },
+    "Packages": {
+        "install": _Lazy("packages:install", "Install packages into an environment."),
+        "remove": _Lazy("packages:remove", "Take packages out of an environment."),
+    },
+    "Running": {
+        "run": _Lazy("running:run", "Run a program, or a shell, in an environment."),
+        "activate": _Lazy("running:activate", "Print the line that activates an environment in this shell."),
+    },
+    "The record": {
+        "status": _Lazy("record:status", "Say how an environment stands against its last freeze."),
+        "history": _Lazy("record:history", "Show every change of an environment, with when and who."),
+        "freeze": _Lazy("record:freeze", "Lock what is installed, every package with its url and hash."),
+        "restore": _Lazy("record:restore", "Make an environment from a lock or an environment.yml."),
+    },
+    "Health": {
+        "check": _Lazy("health:check", "Find and name what is broken."),
+        "repair": _Lazy("health:repair", "Mend what can be mended, and say what was done."),
+    },
+    "First steps": {
+        "quickstart": _Lazy("first_steps:quickstart", "See the main job done once on a real notebook."),
+        "completion": _Lazy("first_steps:completion", "Print what makes a shell complete venvoy's words."),
+    },
+}
+COMMANDS: Mapping[str, _Lazy] = {name: lazy for section in SECTIONS.values() for name, lazy in section.items()}
+ALIASES: Mapping[str, str] = {"create": "init", "cleanup": "delete"}
+
+
+class _Venvoy(click.Group):
+    """Loads a command when it is asked for, and turns every way to fail into words and an exit code."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  # click's signature
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002  # click's signature
+        lazy = COMMANDS.get(ALIASES.get(cmd_name, cmd_name))
+        if lazy is None:
+            return None
+        module, _, attribute = lazy.place.partition(":")
+        command: click.Command = getattr(import_module(f".{module}", __name__), attribute)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        word = args[0]
+        if word not in COMMANDS and word not in ALIASES and not word.startswith("-") and not ctx.resilient_parsing:
+            from difflib import get_close_matches
+
+            near = get_close_matches(word, [*COMMANDS, *ALIASES], n=1)
+            ctx.fail(f"there is no command {word!r}" + (f"; is it {near[0]!r}?" if near else ""))
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002  # click's signature
+        for title, commands in SECTIONS.items():
+            with formatter.section(title):
+                formatter.write_dl([(name.ljust(10), lazy.help) for name, lazy in commands.items()])
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[Any]:
+        from click.shell_completion import CompletionItem
+
+        names = [CompletionItem(name, help=lazy.help) for name, lazy in COMMANDS.items() if name.startswith(incomplete)]
+        return [*names, *click.Command.shell_complete(self, ctx, incomplete)]
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            raise _Interrupted from None
+
+    def main(  # type: ignore[override]  # click overloads it by its standalone_mode
+        self, args: Sequence[str] | None = None, prog_name: str | None = None, **extra: Any
+    ) -> None:
+        """Run a command and exit with its code: what it returned, or that of the error that ended it."""
+        words = tuple(sys.argv[1:] if args is None else args)
+        invocation = Invocation(words=words)
+        extra = {name: value for name, value in extra.items() if name != "standalone_mode"}
+        try:
+            with _orderly_end():
+                code = super().main(list(words), prog_name, standalone_mode=False, obj=invocation, **extra)
+        except (VenvoyError, TimeoutError, click.ClickException, click.Abort) as error:
+            code = report(error, invocation)
+        sys.exit(code if isinstance(code, int) else 0)
+
+
+class _Interrupted(click.ClickException):
+    exit_code = 130
+
+    def __init__(self) -> None:
+        super().__init__("interrupted")
+
+
+@contextmanager
+def _orderly_end() -> Iterator[None]:
+    """A polite end from outside lets every `finally` run, as Ctrl-C does, so that nothing half-made stays."""
+
+    def end(signum: int, _frame: object) -> None:
+        sys.exit(128 + signum)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    kept = {signum: signal.getsignal(signum) for signum in _ENDING}
+    for signum in (each for each in _ENDING if kept[each] is signal.SIG_DFL):  # nohup's SIG_IGN stays
+        signal.signal(signum, end)
+    try:
+        yield
+    finally:
+        for signum, handler in kept.items():
+            signal.signal(signum, handler)
+
+
+@click.group(
+    cls=_Venvoy,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Every command has --help, and --output json for scripts. Without a name it acts on 'venvoy-env'.",
+)
+@click.version_option(__version__, "-V", "--version", message="venvoy %(version)s")
+@click.pass_context
+def venvoy(ctx: click.Context) -> None:
+    """Named environments that are a Jupyter kernel, a record and a lock."""
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())

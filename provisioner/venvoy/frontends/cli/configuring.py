@@ -1,0 +1,147 @@
+"""`venvoy configure`: what config.yaml says of an environment, shown, set or edited."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import click
+from packaging.requirements import InvalidRequirement, Requirement
+
+from ... import files, process
+from ...actions.variables import variables_from
+from ...errors import CommandFailed, InvalidInput, RuntimeUnavailable
+from ...model import Command, Environment
+from ...store import Store
+from ..views import configured_view
+from . import kernels
+from .options import current_store, named, output, patient
+from .output import Output
+
+CONFIG = "config.yaml"
+SETTABLE = ("env_file", "base_image", "packages", "dev_packages")
+_EDITORS = ("sensible-editor", "nano", "vi")
+
+
+@click.command
+@named
+@click.option("--set", "given", multiple=True, metavar="KEY=VALUE", help="Lists: words as for a shell.")
+@click.option("--unset", multiple=True, type=click.Choice(SETTABLE), metavar="KEY", help="Back to the default.")
+@click.option("--edit", is_flag=True, help="Open it in $VISUAL or $EDITOR.")
+@output
+def configure(name: str, given: tuple[str, ...], unset: tuple[str, ...], *, edit: bool, out: Output) -> None:
+    """Show or change the settings of an environment.
+
+    The keys that can be set are env_file, base_image, packages and dev_packages. Without options config.yaml is shown;
+    in any case Jupyter's kernelspec is brought up to date. An edit with a mistake in it is refused, with its line, and
+    the file stays as it was.
+    """
+    if edit and (given or unset):
+        raise click.UsageError("--edit cannot be combined with --set and --unset")
+    store = current_store()
+    if edit:
+        _edited(store, name)
+    env = _readable(store, name)
+    if given or unset:
+        patient(store, name, out)
+        with store.held(name):
+            env = _set(store.environment(name), _pairs(given), unset)
+            store.save(env)
+    kernel = kernels.offered(store, env, out)
+    file = store.folder(name) / CONFIG
+    out.show(configured_view(env, file=file, content=file.read_text("utf-8"), kernel=kernel))
+
+
+def _readable(store: Store, name: str) -> Environment:
+    try:
+        return store.environment(name)
+    except InvalidInput as error:
+        if not store.exists(name):
+            raise
+        raise InvalidInput(error.message, hint=f"open it: venvoy configure {name} --edit") from error
+
+
+def _pairs(given: tuple[str, ...]) -> dict[str, str]:
+    found = {}
+    for each in given:
+        key, equals, value = each.partition("=")
+        if not equals or key not in SETTABLE:
+            raise click.UsageError(f"{each!r} is not KEY=VALUE with one of the keys {', '.join(SETTABLE)}")
+        found[key] = value
+    return found
+
+
+def _set(env: Environment, given: Mapping[str, str], unset: tuple[str, ...]) -> Environment:
+    """The environment with other settings. Raises InvalidInput for a value that is not what its key needs."""
+    minor = ".".join(env.python_version.split(".")[:2])
+    said = {**dict.fromkeys(unset, ""), **given}
+    for key in said.keys() & {"env_file"}:
+        env = replace(env, env_file=tuple(Path(each).absolute() for each in _words(key, said[key])))
+        variables_from(env.env_file)
+    for key in said.keys() & {"packages"}:
+        env = replace(env, packages=_requirements(key, said[key]))
+    for key in said.keys() & {"dev_packages"}:
+        env = replace(env, dev_packages=_requirements(key, said[key]))
+    if "base_image" in said:
+        env = replace(env, base_image=said["base_image"] or f"python:{minor}-slim")
+    return env
+
+
+def _words(key: str, value: str) -> list[str]:
+    try:
+        return shlex.split(value)
+    except ValueError as error:
+        raise InvalidInput(f"{key}: {value!r} cannot be read as a list of words: {error}") from error
+
+
+def _requirements(key: str, value: str) -> tuple[str, ...]:
+    words = _words(key, value)
+    for each in words:
+        try:
+            Requirement(each)
+        except InvalidRequirement as error:
+            raise InvalidInput(f"{key}: {each!r} is not a requirement: {error}") from error
+    return tuple(words)
+
+
+def _edited(store: Store, name: str) -> None:
+    """Have the user edit a copy, and put it in place if it is right and nobody else wrote meanwhile."""
+    if not store.exists(name):
+        store.environment(name)
+    file = store.folder(name) / CONFIG
+    before = file.read_text("utf-8")
+    aside = Path(tempfile.mkdtemp(prefix="venvoy-"))
+    # The same layout, so that the store's own reading tells what is wrong.
+    copy = Store(replace(store.settings, home=aside))
+    edited = copy.folder(name) / CONFIG
+    files.replace(edited, before, mode=0o600)
+    code = process.attend(Command(argv=(*_editor(), str(edited))))
+    if code:
+        raise CommandFailed(
+            f"the editor exited with {code}; {file} is as it was", hint=f"your edit: {edited}", code=code
+        )
+    try:
+        copy.environment(name)
+    except InvalidInput as error:
+        message = error.message.replace(str(edited), str(file))
+        raise InvalidInput(message, hint=f"{file} is as it was; your edit: {edited}") from error
+    with store.held(name):
+        if file.read_text("utf-8") != before:
+            raise InvalidInput(f"{file} was changed while you edited it", hint=f"your edit: {edited}")
+        files.replace(file, edited.read_text("utf-8"))
+    files.remove(aside)
+
+
+def _editor() -> tuple[str, ...]:
+    for variable in ("VISUAL", "EDITOR"):
+        if words := shlex.split(os.environ.get(variable, "")):
+            return tuple(words)
+    for program in _EDITORS:
+        if shutil.which(program):
+            return (program,)
+    raise RuntimeUnavailable("there is no editor here", hint="name one: EDITOR=… venvoy configure --edit")

@@ -1,0 +1,230 @@
+"""`venvoy init`, `adopt`, `list`, `show` and `delete`: environments come, are seen, and go."""
+
+from __future__ import annotations
+
+import os
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from ... import inventory
+from ...actions.adopt import adopt as adopted
+from ...actions.create import Plan, create
+from ...actions.delete import delete as removed
+from ...actions.direct import told_apart
+from ...actions.observe import observe
+from ...actions.record import wanted
+from ...actions.status import status
+from ...actions.variables import variables_from
+from ...errors import InvalidInput, RuntimeUnavailable, VenvoyError
+from ...model import Environment, Snapshot
+from ...store import Store
+from .. import kernelspecs
+from ..views import Glance, deleted_view, environment_view, environments_view, made_view
+from . import kernels
+from .options import FILE, actor, current_store, named, output, patient
+from .output import Output, usage_error
+
+PREPARING = "Preparing the kernel …"
+
+
+@click.command
+@named
+@click.option(
+    "--runtime",
+    type=click.Choice(["venv", "python", "r"]),
+    default="venv",
+    help="Where it runs; 'python' is the usual one for Python.",
+)
+@click.option(
+    "--python", "--python-version", "python", metavar="VERSION", help="3.12, 3.12.1, or the path of an interpreter."
+)
+@click.option("--requirements", type=FILE, metavar="FILE", help="What to install, as pip writes it.")
+@click.option("--dev-requirements", type=FILE, metavar="FILE", help="The same, for what only development needs.")
+@click.option("--env-file", type=FILE, multiple=True, metavar="FILE", help="Variables for its kernels and runs (.env).")
+@click.option("--prefix", type=FILE, metavar="DIR", help="The folder for the packages, if not venvoy's own.")
+@click.option("--force", is_flag=True, help="Replace the one of that name; it stays until the new one is whole.")
+@output
+def init(
+    name: str,
+    runtime: str,
+    python: str | None,
+    requirements: Path | None,
+    dev_requirements: Path | None,
+    env_file: tuple[Path, ...],
+    prefix: Path | None,
+    *,
+    force: bool,
+    out: Output,
+) -> None:
+    """Make an environment, with its kernel in Jupyter.
+
+    Nothing of venvoy is installed in it. The requirements files are kept with the environment, and --force without any
+    builds it from those again.
+    """
+    if runtime == "r":
+        raise InvalidInput("R environments are not part of this version", hint=f"one for Python: venvoy init {name}")
+    store = current_store()
+    files = tuple(each.absolute() for each in env_file)
+    variables_from(files)  # a file that cannot be read is better known before than after
+    plan = Plan(
+        name=name,
+        python=python,
+        requirements=requirements,
+        dev_requirements=dev_requirements,
+        prefix=prefix,
+        env_file=files,
+        force=force,
+    )
+    patient(store, name, out)
+    recorded = store.project(name).exists()
+    with out.progress(f"Making {name!r} …") as on_line:
+        env = create(store, plan, actor=actor(out), on_line=on_line)
+    try:
+        kernel = kernels.offered(store, env, out, first=PREPARING)
+    except (KeyboardInterrupt, SystemExit):
+        if not force:
+            removed(store, env, record=not recorded)
+        raise
+    out.show(made_view(env, project=store.project(name), kernel=kernel))
+
+
+@click.command
+@click.argument("path", type=FILE)
+@click.option("--name", metavar="NAME", help="What to call it; by default as its folder, or its project's for .venv.")
+@output
+def adopt(path: Path, name: str | None, out: Output) -> None:
+    """Take a venv that is there already, as it is.
+
+    It gets a name, a kernel and a record; nothing in it is changed, and `venvoy delete` leaves it alone.
+    """
+    store = current_store()
+    env = adopted(store, path, name=name, actor=actor(out))
+    kernel = kernels.offered(store, env, out, first=PREPARING)
+    out.show(made_view(env, project=store.project(env.name), kernel=kernel))
+
+
+@click.command("list")
+@output
+def listed(out: Output) -> None:
+    """Show all environments."""
+    store = current_store()
+    out.show(environments_view([_glance(store, name) for name in store.names()]))
+
+
+@click.command
+@named
+@output
+def show(name: str, out: Output) -> None:
+    """Show one environment and what is installed in it.
+
+    Packages that were asked for by name are told from those that only came along.
+    """
+    store = current_store()
+    env = store.environment(name)
+    history = store.history(name)
+    snapshot, problem = _seen(store, env)
+    snapshot = told_apart(snapshot, wanted(history.entries()), inventory.distributions(env.prefix))
+    if problem:
+        out.warn(problem, hint=f"more: venvoy check {name}")
+    out.show(
+        environment_view(
+            env,
+            folder=store.folder(name),
+            project=store.project(name),
+            kernel=kernels.known(store, env),
+            status=status(history, snapshot),
+            size=_size(env.prefix),
+            problem=problem,
+        )
+    )
+
+
+@click.command
+@named
+@click.option("--yes", "-y", is_flag=True, help="Do not ask.")
+@click.option("--record", is_flag=True, help="Remove its record, too.")
+@output
+def delete(name: str, *, yes: bool, record: bool, out: Output) -> int:
+    """Remove an environment; its record stays.
+
+    An adopted venv is only forgotten: venvoy did not make it.
+    """
+    store = current_store()
+    env = store.environment(name)
+    if not yes and not _agreed(store, env, record=record):
+        out.say(f"{name}: kept")
+        return 1
+    patient(store, name, out)
+    kernelspecs.remove(name)
+    removed(store, env, record=record)
+    out.show(deleted_view(env, project=store.project(name), record=record))
+    return 0
+
+
+def _glance(store: Store, name: str) -> Glance:
+    """One line's worth of an environment; also of one that is broken."""
+    try:
+        env = store.environment(name)
+    except VenvoyError as error:
+        return Glance(name=name, problem=error.message)
+    try:
+        snapshot, problem = _seen(store, env)
+        state = status(store.history(name), snapshot).state
+    except InvalidInput as error:
+        return Glance(name=name, environment=env, problem=error.message, kernel=kernels.known(store, env))
+    return Glance(
+        name=name,
+        environment=env,
+        packages=len(snapshot.packages),
+        state=state,
+        kernel=kernels.known(store, env),
+        problem=problem,
+    )
+
+
+def _seen(store: Store, env: Environment) -> tuple[Snapshot, str]:
+    """What is installed, and what is wrong; without the interpreter the disk tells as much as config.yaml knows."""
+    try:
+        return observe(store, env), ""
+    except RuntimeUnavailable as error:
+        snapshot = Snapshot(
+            environment=env.name,
+            taken=datetime.now(UTC),
+            base="",
+            language=env.language,
+            language_version=env.python_version,
+            platform=f"{env.system.lower()}-{env.architecture}",
+            packages=inventory.packages(env.prefix),
+        )
+        return snapshot, error.message
+
+
+def _size(prefix: Path) -> int:
+    """The bytes on disk below a prefix; files that uv's cache holds as well (hard links) are counted in full."""
+    seen: set[tuple[int, int]] = set()
+    total = 0
+    for folder, _, names in os.walk(prefix.resolve()):
+        for name in names:
+            found = os.lstat(os.path.join(folder, name))  # noqa: PTH118  # tens of thousands of files
+            if (key := (found.st_dev, found.st_ino)) not in seen:
+                seen.add(key)
+                total += found.st_blocks * 512
+    return total
+
+
+def _agreed(store: Store, env: Environment, *, record: bool) -> bool:
+    """Ask at the terminal; elsewhere nobody could answer."""
+    if not sys.stdin.isatty():
+        words = ["venvoy delete", env.name, *(["--record"] if record else []), "--yes"]
+        raise usage_error("there is no terminal to ask at", hint=f"if you mean it: {' '.join(words)}")
+    what = "forget" if env.adopted else "delete"
+    where = env.prefix if env.adopted else store.folder(env.name)
+    also = f" and its record in {store.project(env.name)}" if record else ""
+    try:
+        return click.confirm(f"{what} {env.name!r} ({where}){also}?", err=True)
+    except click.Abort:
+        click.echo(err=True)  # ends the line with the question
+        raise

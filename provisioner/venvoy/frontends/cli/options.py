@@ -1,0 +1,97 @@
+"""The options that commands share, and what every command begins with."""
+
+from __future__ import annotations
+
+import functools
+import os
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ... import settings
+from ...actions.asked import without_secrets
+from ...errors import RuntimeUnavailable
+from ...model import Actor, Environment
+from ...settings import DEFAULT_NAME
+from ...store import Store
+from .output import Output, output_of
+
+Decorated = Callable[..., Any]
+LONGEST = 500
+"""How much of a command line goes into the record, in characters."""
+
+FILE = click.Path(path_type=Path)
+
+
+def output(function: Decorated) -> Decorated:
+    """Add --output; the command is given an `Output` as `out`."""
+    option = click.option(
+        "--output",
+        "out",
+        type=click.Choice(["text", "json"]),
+        default="text",
+        callback=output_of,
+        help="For people, or for programs (JSON on stdout; the rest on stderr).",
+    )
+    return option(function)
+
+
+def named(function: Decorated) -> Decorated:
+    """Take the environment's name by position or as --name; the command is given one `name`."""
+
+    @functools.wraps(function)
+    def with_name(*args: Any, position: str | None, option: str | None, **kwargs: Any) -> Any:
+        return function(*args, name=one_name(position, option) or DEFAULT_NAME, **kwargs)
+
+    argument = click.argument("position", metavar="[NAME]", required=False, shell_complete=environment_names)
+    return name_option(argument(with_name))
+
+
+def name_option(function: Decorated) -> Decorated:
+    """Add --name alone."""
+    option = click.option(
+        "--name", "option", metavar="NAME", shell_complete=environment_names, help="The environment, by name."
+    )
+    return option(function)
+
+
+def one_name(position: str | None, option: str | None) -> str | None:
+    """The name that was given in either way."""
+    if position and option and position != option:
+        raise click.UsageError(f"two names are given: {position!r} and --name {option!r}")
+    return option or position
+
+
+def environment_names(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
+    """What a shell completes a name to."""
+    return [name for name in current_store().names() if name.startswith(incomplete)]
+
+
+def current_store() -> Store:
+    """The folders of the user who runs this."""
+    return Store(settings.current())
+
+
+def actor(out: Output) -> Actor:
+    """This very command, as the record names it."""
+    said = without_secrets(shlex.join(["venvoy", *out.invocation.words]))
+    return Actor(kind="command", command=said if len(said) <= LONGEST else f"{said[: LONGEST - 1]}…")
+
+
+def patient(store: Store, name: str, out: Output) -> None:
+    """Tell the user when somebody else is at work in an environment, before we wait for it."""
+    if store.busy(name):
+        out.say(f"another process is at work in {name!r}; waiting for it …")
+
+
+def usable(env: Environment) -> Environment:
+    """The environment, if its interpreter is there: without it a program would be found elsewhere on PATH."""
+    if os.access(env.python, os.X_OK):
+        return env
+    raise RuntimeUnavailable(
+        f"the interpreter of {env.name!r} is gone ({env.python})",
+        hint=f"see what is broken: venvoy check {env.name}\nmend it: venvoy repair {env.name}",
+    )

@@ -1,0 +1,110 @@
+"""`venvoy install` and `venvoy remove`."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import replace
+from pathlib import Path
+
+import click
+
+from ...actions.create import DEV_REQUIREMENTS, REQUIREMENTS
+from ...actions.diff import diff
+from ...actions.install import install as installed
+from ...actions.install import remove as removed
+from ...actions.record import recorded
+from ...errors import EnvironmentNotFound
+from ...history import Entry, History
+from ...model import Diff, Environment
+from ...settings import DEFAULT_NAME
+from ...store import Store
+from ..views import changed_view
+from . import kernels
+from .options import FILE, actor, current_store, environment_names, name_option, output, patient, usable
+from .output import Output
+
+
+@click.command
+@click.argument("words", metavar="[NAME] [PACKAGE]...", nargs=-1, shell_complete=environment_names)
+@name_option
+@click.option("--requirements", "-r", type=FILE, multiple=True, metavar="FILE", help="What this file lists, too.")
+@click.option("--dev", is_flag=True, help="Note them as what only development needs.")
+@output
+def install(
+    words: tuple[str, ...], option: str | None, requirements: tuple[Path, ...], *, dev: bool, out: Output
+) -> None:
+    """Install packages into an environment.
+
+    The first word is the environment's name unless --name says it. Without packages and -r it is what the
+    environment's own requirements.txt and requirements-dev.txt list (with --dev, the latter alone).
+    """
+    name, wanted = _told(words, option)
+    store = current_store()
+    env = _meant(store, name, words=words if option is None else ())
+    files = requirements if wanted or requirements else _own_lists(store, name, dev=dev)
+    if not wanted and not files:
+        out.say(f"{store.folder(name) / REQUIREMENTS} lists nothing")
+    patient(store, name, out)
+    history = store.history(name)
+    before = history.last()
+    entry = None
+    if wanted or files:
+        with out.progress(f"Installing into {name!r} …") as on_line:
+            entry = installed(store, env, wanted, actor=actor(out), files=files, dev=dev, on_line=on_line)
+    kernels.offered(store, env, out)
+    out.show(changed_view(name, _difference(history, before, entry)))
+
+
+@click.command
+@click.argument("words", metavar="[NAME] PACKAGE...", nargs=-1, shell_complete=environment_names)
+@name_option
+@output
+def remove(words: tuple[str, ...], option: str | None, out: Output) -> None:
+    """Take packages out of an environment.
+
+    The first word is the environment's name unless --name says it.
+    """
+    name, unwanted = _told(words, option)
+    if not unwanted:
+        raise click.UsageError(f"no package is named that should go from {name!r}")
+    store = current_store()
+    env = usable(store.environment(name))
+    patient(store, name, out)
+    history = store.history(name)
+    before = history.last()
+    with out.progress(f"Removing from {name!r} …") as on_line:
+        entry = removed(store, env, unwanted, actor=actor(out), on_line=on_line)
+    kernels.offered(store, env, out)
+    out.show(changed_view(name, _difference(history, before, entry)))
+
+
+def _meant(store: Store, name: str, *, words: tuple[str, ...]) -> Environment:
+    """The environment; where the first of the `words` names none, it may have been meant for a package."""
+    try:
+        return usable(store.environment(name))
+    except EnvironmentNotFound as error:
+        if not words:
+            raise
+        other = shlex.join(["venvoy", "install", "--name", DEFAULT_NAME, *words])
+        raise EnvironmentNotFound(error.message, hint=f"{error.hint}\nif that is a package: {other}") from error
+
+
+def _told(words: tuple[str, ...], option: str | None) -> tuple[str, tuple[str, ...]]:
+    """The environment's name, and the packages."""
+    if option:
+        return option, words
+    return (words[0], words[1:]) if words else (DEFAULT_NAME, ())
+
+
+def _own_lists(store: Store, name: str, *, dev: bool) -> tuple[Path, ...]:
+    names = (DEV_REQUIREMENTS,) if dev else (REQUIREMENTS, DEV_REQUIREMENTS)
+    lists = (store.folder(name) / each for each in names)
+    return tuple(each for each in lists if each.exists() and each.read_text("utf-8").strip())
+
+
+def _difference(history: History, before: Entry | None, entry: Entry | None) -> Diff:
+    """What the command changed, as the record has it."""
+    if entry is None or entry.event != "change":
+        return Diff()
+    after = recorded(history, entry)
+    return diff(recorded(history, before) if before else replace(after, packages=()), after)

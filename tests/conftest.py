@@ -1,0 +1,434 @@
+"""What every test stands on: a home that is not the user's, wheels made by hand, and the interpreters of this machine."""
+
+import base64
+import functools
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import zipfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from html import escape
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+import uv
+
+from venvoy import settings as venvoy_settings
+from venvoy.model import Actor, Environment, Package, Snapshot
+from venvoy.settings import Settings
+from venvoy.store import Store
+
+NOT_OBTAINABLE = "not obtainable:"
+VERSIONS = ("3.9", "3.10", "3.11", "3.12", "3.13")
+FOREIGN = (
+    "CONDA_PREFIX", "JPY_API_TOKEN", "JPY_PARENT_PID", "JUPYTER_CONFIG_PATH", "JUPYTER_PATH", "JUPYTER_TOKEN",
+    "PIP_PYTHON", "PYTHONHOME", "PYTHONPATH", "UV_PROJECT_ENVIRONMENT", "UV_PYTHON", "VENVOY_ENVIRONMENT",
+    "VENVOY_SESSION", "VIRTUAL_ENV", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME",
+)  # fmt: skip
+
+
+# --- skips -----------------------------------------------------------------------------------------------------------
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--strict-skips",
+        action="store_true",
+        default=os.environ.get("CI") == "true",
+        help=f"fail the run for every skip whose reason does not begin with {NOT_OBTAINABLE!r} (default where CI=true)",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("--strict-skips"):
+        config.pluginmanager.register(StrictSkips(), "strict-skips")
+
+
+@dataclass(eq=False)
+class StrictSkips:
+    """A test that silently did not run is a failure, unless what it needs cannot be had on this machine."""
+
+    unexcused: list[str] = field(default_factory=list)
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        self._judge(report)
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        self._judge(report)
+
+    def _judge(self, report: pytest.TestReport | pytest.CollectReport) -> None:
+        if not report.skipped or hasattr(report, "wasxfail"):
+            return
+        said = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+        reason = said.removeprefix("Skipped: ")
+        if not reason.startswith(NOT_OBTAINABLE):
+            self.unexcused.append(f"{report.nodeid}: {reason}")
+
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        if self.unexcused and session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
+        if self.unexcused:
+            terminalreporter.section("skipped without an excuse", red=True)
+            for line in self.unexcused:
+                terminalreporter.line(line)
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if item.get_closest_marker("network") and not _index_answers():
+        pytest.skip(f"{NOT_OBTAINABLE} no package index")
+
+
+@functools.cache
+def _index_answers() -> bool:
+    asked = [uv.find_uv_bin(), "pip", "compile", "--no-deps", "--no-header", "--refresh", "--quiet", "-"]
+    once = {"UV_HTTP_RETRIES": "0", "UV_HTTP_TIMEOUT": "10", "UV_SYSTEM_CERTS": "1"}
+    found = subprocess.run(
+        [*asked, "--python", sys.executable], input=b"pip\n", env={**os.environ, **once}, capture_output=True, check=False
+    )
+    return found.returncode == 0
+
+
+# --- a home that is not the user's -----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def _shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder for all workers of the run: payloads and what interpreters said, made once."""
+    base = tmp_path_factory.getbasetemp()
+    return (base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base) / "shared"
+
+
+@pytest.fixture(scope="session")
+def _machine() -> Mapping[str, str]:
+    """What stays the user's although HOME moves: uv's cache and settings, pip's settings, pyenv's interpreters."""
+    home = Path.home()
+    config = Path(os.environ.get("XDG_CONFIG_HOME") or home / ".config")
+    cache = subprocess.run([uv.find_uv_bin(), "cache", "dir"], capture_output=True, text=True, check=True).stdout.strip()
+    data = Path(os.environ.get("XDG_DATA_HOME") or home / ".local/share")
+    kept = {
+        "UV_CACHE_DIR": Path(cache),
+        "UV_CONFIG_FILE": config / "uv/uv.toml",
+        "PIP_CONFIG_FILE": config / "pip/pip.conf",
+        "PYENV_ROOT": home / ".pyenv",
+        "UV_PYTHON_INSTALL_DIR": data / "uv/python",
+    }
+    return {name: os.environ.get(name) or str(path) for name, path in kept.items() if name in os.environ or path.exists()}
+
+
+@pytest.fixture(autouse=True)
+def settings(
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
+    _shared: Path,
+    _machine: Mapping[str, str],
+) -> Iterator[Settings]:
+    """Where things lie in this test: nothing is the user's, and nothing is left."""
+    for name in os.environ.keys() & set(FOREIGN):
+        monkeypatch.delenv(name)
+    home = tmp_path_factory.mktemp("home")
+    # A Unix socket's path must be short, and pytest's folders are not.
+    runtime = Path(tempfile.mkdtemp(prefix="vv", dir="/tmp"))
+    said = {
+        **_machine,
+        "HOME": str(home),
+        "VENVOY_HOME": str(home / ".venvoy"),
+        "VENVOY_PROJECTS": str(home / "venvoy-projects"),
+        "JUPYTER_DATA_DIR": str(home / "jupyter/data"),
+        "JUPYTER_RUNTIME_DIR": str(home / "jupyter/runtime"),
+        "JUPYTER_CONFIG_DIR": str(home / "jupyter/config"),
+        "IPYTHONDIR": str(home / ".ipython"),
+        "XDG_RUNTIME_DIR": str(runtime),
+    }
+    for name, value in said.items():
+        monkeypatch.setenv(name, value)
+    for name in ("payloads", "bases"):
+        (_shared / name).mkdir(parents=True, exist_ok=True)
+        (home / ".venvoy").mkdir(exist_ok=True)
+        (home / ".venvoy" / name).symlink_to(_shared / name)
+    yield venvoy_settings.current()
+    for folder in (runtime, home):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def store(settings: Settings) -> Store:
+    return Store(settings)
+
+
+@pytest.fixture
+def actor() -> Actor:
+    return Actor(kind="command", command="venvoy test")
+
+
+# --- interpreters ----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def pythons(_machine: Mapping[str, str]) -> Mapping[str, Path]:
+    """The interpreters of this machine by minor version ("3.12"), those too old for environments among them."""
+    pyenv = Path(_machine.get("PYENV_ROOT", "/nonexistent"))
+    found = {}
+    for path in (*sorted(pyenv.glob("versions/3*/bin/python")), *_on_path()):
+        asked = subprocess.run([path, "-c", "import sys; print('%d.%d' % sys.version_info[:2])"], capture_output=True, check=False)
+        if not asked.returncode:
+            found.setdefault(asked.stdout.decode().strip(), path)
+    return found
+
+
+def _on_path() -> Iterator[Path]:
+    yield Path(getattr(sys, "_base_executable", sys.executable))
+    for version in ("3.8", *VERSIONS):
+        place = shutil.which(f"python{version}", path=os.pathsep.join(("/usr/local/bin", "/usr/bin", "/opt/homebrew/bin")))
+        if place:
+            yield Path(place)
+
+
+@pytest.fixture(params=VERSIONS)
+def python(request: pytest.FixtureRequest, pythons: Mapping[str, Path]) -> Path:
+    """Each interpreter that environments may have, in turn."""
+    if request.param not in pythons:
+        pytest.skip(f"{NOT_OBTAINABLE} no Python {request.param} on this machine")
+    return pythons[request.param]
+
+
+# --- wheels and indexes ----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Wheelhouse:
+    """A folder of wheels made by hand, for `--find-links`."""
+
+    folder: Path
+
+    def add(
+        self,
+        name: str,
+        version: str = "1.0",
+        *,
+        requires: tuple[str, ...] = (),
+        files: Mapping[str, str] | None = None,
+        tag: str = "py3-none-any",
+        scripts: Mapping[str, str] | None = None,
+    ) -> Path:
+        """Write a wheel: `files` are its modules beside an empty package, `scripts` are console scripts."""
+        module = re.sub(r"[-_.]+", "_", name).lower()
+        stem = f"{module}-{version}"
+        info = f"{stem}.dist-info"
+        needs = "".join(f"Requires-Dist: {each}\n" for each in requires)
+        entries = "".join(f"{script} = {target}\n" for script, target in (scripts or {}).items())
+        content = {
+            f"{module}/__init__.py": f"__version__ = {version!r}\n",
+            **(files or {}),
+            f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n{needs}\nMade by hand.\n",
+            f"{info}/WHEEL": f"Wheel-Version: 1.0\nGenerator: tests\nRoot-Is-Purelib: true\nTag: {tag}\n",
+            **({f"{info}/entry_points.txt": f"[console_scripts]\n{entries}"} if entries else {}),
+        }
+        record = "".join(f"{path},sha256={_record_hash(text)},{len(text.encode())}\n" for path, text in content.items())
+        wheel = self.folder / f"{stem}-{tag}.whl"
+        with zipfile.ZipFile(wheel, "w") as archive:
+            for path, text in {**content, f"{info}/RECORD": f"{record}{info}/RECORD,,\n"}.items():
+                archive.writestr(zipfile.ZipInfo(path), text)
+        return wheel
+
+
+def _record_hash(text: str) -> str:
+    return base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()).rstrip(b"=").decode()
+
+
+@pytest.fixture
+def wheels(tmp_path: Path) -> Wheelhouse:
+    """A wheelhouse that nobody is told of."""
+    folder = tmp_path / "wheels"
+    folder.mkdir()
+    return Wheelhouse(folder)
+
+
+@pytest.fixture
+def wheelhouse(wheels: Wheelhouse, pip_wheel: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Wheelhouse:
+    """A wheelhouse that uv and pip take everything from: with it environments are made without any index."""
+    shutil.copy(pip_wheel, wheels.folder)
+    # uv has no variable for its option --no-index, only a setting.
+    said = tmp_path_factory.mktemp("uv") / "uv.toml"
+    said.write_text(f'[pip]\nno-index = true\nfind-links = ["{wheels.folder}"]\n')
+    monkeypatch.setenv("UV_CONFIG_FILE", str(said))
+    monkeypatch.delenv("PIP_EXTRA_INDEX_URL", raising=False)
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(wheels.folder))
+    return wheels
+
+
+@pytest.fixture(scope="session")
+def pip_wheel(pythons: Mapping[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The pip that an interpreter carries for ensurepip, or the index's."""
+    for python in pythons.values():
+        for wheel in python.resolve().parent.parent.glob("lib/python3.1[1-9]/ensurepip/_bundled/pip-*.whl"):
+            return wheel
+    folder = tmp_path_factory.mktemp("pip")
+    argv = [sys.executable, "-m", "pip", "download", "--no-deps", "--quiet", "--dest", str(folder), "pip"]
+    if subprocess.run(argv, check=False, capture_output=True).returncode:
+        pytest.skip(f"{NOT_OBTAINABLE} no pip wheel")
+    return next(folder.glob("pip-*.whl"))
+
+
+@dataclass(frozen=True)
+class Index:
+    """A package index (PEP 503) on this machine that serves a folder's wheels; `url` is for `--index-url`.
+
+    A mirror's files lie where the public index has them, below the BLAKE2 digest of their content.
+    """
+
+    folder: Path
+    address: str
+    mirror: bool
+    asked: list[str] = field(default_factory=list)
+
+    @property
+    def url(self) -> str:
+        return f"{self.address}/simple"
+
+    def path(self, file: Path) -> str:
+        if not self.mirror:
+            return f"/files/{file.name}"
+        digest = hashlib.blake2b(file.read_bytes(), digest_size=32).hexdigest()
+        return f"/packages/{digest[:2]}/{digest[2:4]}/{digest[4:]}/{file.name}"
+
+    def answer(self, path: str) -> tuple[str, bytes] | None:
+        """The content type and body for a path, or None where there is nothing."""
+        self.asked.append(path)
+        files = sorted(self.folder.iterdir())
+        if not path.startswith("/simple/"):
+            return next((("application/octet-stream", each.read_bytes()) for each in files if self.path(each) == path), None)
+        wanted = path.strip("/").removeprefix("simple/").replace("-", "_")
+        links = [
+            f'<a href="{self.path(each)}#sha256={hashlib.sha256(each.read_bytes()).hexdigest()}">{escape(each.name)}</a>'
+            for each in files
+            if each.name.lower().startswith(f"{wanted}-")
+        ]
+        return ("text/html", f"<!DOCTYPE html><html><body>{''.join(links)}</body></html>".encode()) if links else None
+
+
+@contextmanager
+def _served(folder: Path, *, mirror: bool) -> Iterator[Index]:
+    class Handler(BaseHTTPRequestHandler):
+        def do_HEAD(self) -> None:
+            self._body()
+
+        def do_GET(self) -> None:
+            self.wfile.write(self._body())
+
+        def _body(self) -> bytes:
+            kind, body = index.answer(self.path.partition("?")[0]) or ("", b"")
+            self.send_response(200 if kind else 404)
+            self.send_header("Content-Type", kind or "text/plain")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            return body
+
+        def log_message(self, *_words: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        index = Index(folder, f"http://127.0.0.1:{server.server_address[1]}", mirror)
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield index
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def private_index(wheelhouse: Wheelhouse, monkeypatch: pytest.MonkeyPatch) -> Iterator[Index]:
+    """A private index with the wheelhouse's files; uv asks it alone."""
+    with _served(wheelhouse.folder, mirror=False) as index:
+        _ask(index, monkeypatch)
+        yield index
+
+
+@pytest.fixture
+def mirror_index(wheelhouse: Wheelhouse, monkeypatch: pytest.MonkeyPatch) -> Iterator[Index]:
+    """The same as a mirror of the public index would serve it."""
+    with _served(wheelhouse.folder, mirror=True) as index:
+        _ask(index, monkeypatch)
+        yield index
+
+
+def _ask(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
+    Path(os.environ["UV_CONFIG_FILE"]).write_text("")
+    monkeypatch.setenv("UV_DEFAULT_INDEX", index.url)
+    monkeypatch.setenv("UV_HTTP_RETRIES", "0")
+
+
+# --- environments and snapshots --------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def env(tmp_path: Path) -> Environment:
+    """An environment on paper: its prefix is not there."""
+    return Environment(
+        name="demo", prefix=tmp_path / "prefix", python_version="3.12.1", created=datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+    )
+
+
+@pytest.fixture
+def make(store: Store, wheelhouse: Wheelhouse, actor: Actor, tmp_path: Path) -> Callable[..., Environment]:
+    """Make a real environment from the wheelhouse: `make("demo", "six==1.0", python="3.12")`."""
+    from venvoy.actions.create import Plan, create
+
+    def made(name: str = "demo", *requirements: str, python: str | None = None, force: bool = False) -> Environment:
+        listed = tmp_path / f"{name}-requirements.txt"
+        listed.write_text("".join(f"{each}\n" for each in requirements))
+        return create(store, Plan(name=name, python=python, requirements=listed, force=force), actor=actor)
+
+    return made
+
+
+@pytest.fixture
+def snapshot() -> Callable[..., Snapshot]:
+    """Write a snapshot down: `snapshot("six==1.0", Package(...), python="3.12.1")`."""
+
+    def written(*packages: str | Package, python: str = "3.12.1", name: str = "demo") -> Snapshot:
+        return Snapshot(
+            environment=name,
+            taken=datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC),
+            base="b" * 64,
+            language_version=python,
+            platform="linux-x86_64",
+            packages=tuple(sorted(each if isinstance(each, Package) else _package(each) for each in packages)),
+        )
+
+    return written
+
+
+def _package(pin: str) -> Package:
+    name, _, version = pin.partition("==")
+    return Package(name=name, version=version)
+
+
+@pytest.fixture
+def distribution(tmp_path: Path) -> Callable[..., Path]:
+    """Lay an installed distribution into a prefix's site-packages; returns its dist-info."""
+
+    def laid(prefix: Path, name: str, version: str = "1.0", *, requires: tuple[str, ...] = (), **files: str) -> Path:
+        info = prefix / "lib/python3.12/site-packages" / f"{name.replace('-', '_')}-{version}.dist-info"
+        info.mkdir(parents=True)
+        needs = "".join(f"Requires-Dist: {each}\n" for each in requires)
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n{needs}\nText.\n")
+        for file, text in files.items():
+            (info / file.replace("_json", ".json")).write_text(text if isinstance(text, str) else json.dumps(text))
+        return info
+
+    return laid

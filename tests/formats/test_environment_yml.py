@@ -1,0 +1,305 @@
+"""environment.yml: ours word for word, those written by hand, and those written to do harm."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from venvoy.errors import InvalidInput
+from venvoy.formats.environment_yml import LIMIT, EnvironmentYml, Wish
+from venvoy.model import Package
+
+COMMIT = "7d6d177c1ee1a51347d391f5580256637b9e53ed"
+form = EnvironmentYml()
+
+
+def load(text: str) -> Wish:
+    return form.load(text, source="environment.yml")
+
+
+def depends(entry: str) -> Wish:
+    return load(f'dependencies:\n  - "{entry}"\n')
+
+
+# --- ours ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_snapshot_is_written_in_full_and_sorted(snapshot):
+    text = form.dump(
+        snapshot(
+            "pip==26.3",
+            "numpy==2.1.0",
+            "attrs==25.1.0",
+            Package(name="mine", version="0.1", origin="editable", url="file:///home/ada/mine"),
+            Package(name="wheel-of-mine", version="1", origin="local", url="file:///home/ada/w.whl", sha256="a" * 64),
+            Package(name="zip", version="1", origin="archive", url="https://example.org/zip.tar.gz"),
+            Package(name="git", version="1", origin="vcs", url=f"git+https://example.org/p@{COMMIT}"),
+        )
+    )
+
+    assert text == (
+        "name: demo\n"
+        "channels:\n"
+        "  - conda-forge\n"
+        "dependencies:\n"
+        "  - python=3.12.1\n"
+        "  - pip=26.3\n"
+        "  - pip:\n"
+        "      - attrs==25.1.0\n"
+        f"      - git @ git+https://example.org/p@{COMMIT}\n"
+        "      - -e file:///home/ada/mine\n"
+        "      - numpy==2.1.0\n"
+        "      - wheel-of-mine @ file:///home/ada/w.whl\n"
+        "      - zip @ https://example.org/zip.tar.gz\n"
+    )
+
+
+def test_an_empty_environment_names_its_python_alone(snapshot):
+    assert form.dump(snapshot()).endswith("dependencies:\n  - python=3.12.1\n")
+
+
+def test_packages_without_pip_itself_still_name_pip_for_conda(snapshot):
+    assert form.dump(snapshot("six==1.0")).endswith("  - pip\n  - pip:\n      - six==1.0\n")
+
+
+def test_what_was_written_asks_for_the_same_again(snapshot):
+    written = snapshot(
+        "pip==26.3",
+        "six==1.0",
+        "torch==2.0+cpu",
+        "ancient==2004d",
+        Package(name="mine", version="0.1", origin="editable", url="file:///home/ada/mine"),
+        Package(name="git", version="1", origin="vcs", url=f"git+https://example.org/p@{COMMIT}#subdirectory=a"),
+        Package(name="strange", version="1", origin="archive", url="https://example.org/a.zip?x=%20&y=1#sha256=ab"),
+    )
+
+    assert load(form.dump(written)) == Wish(
+        name="demo",
+        python="3.12.1",
+        requirements=(
+            "pip==26.3",
+            "ancient===2004d",
+            f"git @ git+https://example.org/p@{COMMIT}#subdirectory=a",
+            "-e file:///home/ada/mine",
+            "six==1.0",
+            "strange @ https://example.org/a.zip?x=%20&y=1#sha256=ab",
+            "torch==2.0+cpu",
+        ),
+    )
+
+
+@pytest.mark.parametrize("name", ["3.12", "1e3", "true", "No", "null", "2026-11-03", "0x10", "y", "a-b.c", "x" * 64])
+def test_a_name_that_yaml_would_read_as_something_else_comes_back(snapshot, name):
+    assert load(form.dump(snapshot(name=name))).name == name
+
+
+@given(st.text(max_size=20).filter(lambda text: "\n" not in text and "\r" not in text and text.strip() == text))
+def test_any_address_comes_back(tail):
+    package = Package(name="a", version="1", origin="archive", url=f"https://example.org/{tail}".rstrip())
+    written = form.dump(_snapshot(package))
+
+    assert load(written).requirements == (f"a @ {package.url}",)
+
+
+def _snapshot(*packages: Package):
+    from datetime import UTC, datetime
+
+    from venvoy.model import Snapshot
+
+    return Snapshot(
+        environment="demo", taken=datetime.now(UTC), base="", language_version="3.12.1", platform="", packages=packages
+    )
+
+
+# --- written by hand -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("entry", "python"),
+    [
+        ("python", ""),
+        ("python=3.12", "3.12"),
+        ("python=3", "3"),
+        ("python==3.12.1", "3.12.1"),
+        ("python=3.12.*", "3.12"),
+        ("python 3.12", "3.12"),
+        ("python =3.12", "3.12"),
+        ("python=3.12.1=h2755cc3_0_cpython", "3.12.1"),
+        ("python 3.12.1 h2755cc3_0", "3.12.1"),
+        ("python>=3.10", ">=3.10"),
+        ("python >=3.10, <3.13", "<3.13,>=3.10"),
+        ("python!=3.11.0", "!=3.11.0"),
+        ("python~=3.10", "~=3.10"),
+        ("python[version='>=3.10']", ">=3.10"),
+        ("conda-forge::python=3.11", "3.11"),
+        ("conda-forge/linux-64::python=3.11", "3.11"),
+        ("Python=3.11", "3.11"),
+        ("python=*", ""),
+        ("  python=3.12  ", "3.12"),
+    ],
+)
+def test_every_way_to_ask_for_a_python_is_read(entry, python):
+    assert depends(entry) == Wish(python=python)
+
+
+@pytest.mark.parametrize(
+    ("entry", "requirements"),
+    [
+        ("pip", ()),
+        ("pip=25.0", ("pip==25.0",)),
+        ("pip==25.0.1", ("pip==25.0.1",)),
+        ("pip=25", ("pip==25.*",)),
+        ("pip>=23", ("pip>=23",)),
+        ("conda-forge::pip", ()),
+    ],
+)
+def test_every_way_to_ask_for_a_pip_is_read(entry, requirements):
+    assert depends(entry) == Wish(requirements=requirements)
+
+
+@pytest.mark.parametrize("entry", ["python=foo", "python=3.10|3.11", "python >", "pip=>3", "python[build=x]"])
+def test_a_version_that_cannot_be_read_is_named(entry):
+    with pytest.raises(InvalidInput, match=r"environment\.yml: cannot read") as refused:
+        depends(entry)
+
+    assert entry in refused.value.message
+
+
+@pytest.mark.parametrize("text", ["name: demo\n", "name: demo\ndependencies:\n", "name: demo\ndependencies: []\n"])
+def test_a_file_without_dependencies_asks_for_nothing(text):
+    assert load(text) == Wish(name="demo")
+
+
+def test_a_file_as_people_write_it():
+    wish = load(
+        "# for the course\n"
+        "name: course\n"
+        "channels: [conda-forge, nodefaults]\n"
+        "variables: {A: b}\n"
+        "dependencies:\n"
+        "  - python>=3.10\n"
+        "  - pip\n"
+        "  - pip:\n"
+        "    - numpy >= 1.26 , < 3   # arrays\n"
+        "    - 'pandas[excel]==2.*; python_version < \"3.14\"'\n"
+        "    - -r requirements.txt\n"
+        "    - --extra-index-url https://example.org/simple\n"
+        "    - -e .\n"
+        "    - ./local\n"
+        "    - https://example.org/a-1.0-py3-none-any.whl\n"
+        "    - git+https://example.org/p@main\n"
+        "    - six==1.0 --hash=sha256:ab\n"
+    )
+
+    assert wish == Wish(
+        name="course",
+        python=">=3.10",
+        requirements=(
+            "numpy >= 1.26 , < 3",
+            'pandas[excel]==2.*; python_version < "3.14"',
+            "-r requirements.txt",
+            "--extra-index-url https://example.org/simple",
+            "-e .",
+            "./local",
+            "https://example.org/a-1.0-py3-none-any.whl",
+            "git+https://example.org/p@main",
+            "six==1.0 --hash=sha256:ab",
+        ),
+    )
+
+
+def test_several_pip_lists_are_one():
+    assert load("dependencies:\n - pip: [a]\n - pip: [b]\n").requirements == ("a", "b")
+
+
+def test_what_only_conda_has_is_named():
+    with pytest.raises(InvalidInput, match=r"numpy=1\.26, conda-forge::r-base, python-dateutil can only come from conda"):
+        load("dependencies: [python=3.12, numpy=1.26, 'conda-forge::r-base', python-dateutil, pip: [six]]\n")
+
+
+# --- wrong -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("", r"not an environment\.yml"),
+        ("[]", r"not an environment\.yml"),
+        ("just words", r"not an environment\.yml"),
+        ("name: [demo]", "name must be a string"),
+        ("name: 3.12", "name must be a string"),
+        ("dependencies: python", "dependencies must be a list"),
+        ("dependencies: {python: 3}", "dependencies must be a list"),
+        ("dependencies: [3]", "3 in dependencies is neither"),
+        ("dependencies: [[a]]", "neither a package nor a pip list"),
+        ("dependencies: [npm: [x]]", "neither a package nor a pip list"),
+        ("dependencies: [pip: [x], npm: [y]]", "neither a package nor a pip list|can only come from conda"),
+        ("dependencies: [pip: six]", "pip must be a list of requirements"),
+        ("dependencies: [pip: [3]]", "pip must be a list of requirements"),
+        ("dependencies: [pip: ['not a requirement']]", "'not a requirement' under pip is not a requirement"),
+        ('dependencies: [pip: ["six\\n--index-url https://evil.example"]]', "more than one line"),
+        ('dependencies: [pip: ["-r a\\n-r b"]]', "more than one line"),
+        ("name: demo\ndependencies: [\n", r"environment\.yml, line 3"),
+        ("name: demo\nname: demo\n", r"environment\.yml, line 2"),
+        ("name: demo\n--- \nname: two\n", r"environment\.yml, line 2"),
+        ("name: !!python/object/apply:os.system ['x']\n", r"environment\.yml, line 1"),
+        ("name: !custom x\n", r"environment\.yml, line 1"),
+        ("created: 2026-99-99\n", "is not YAML|environment.yml, line 1|must be"),
+        ("name: \x00\n", r"environment\.yml"),
+    ],
+)
+def test_a_wrong_file_is_refused_with_what_is_wrong(text, complaint):
+    with pytest.raises(InvalidInput, match=complaint):
+        load(text)
+
+
+def test_a_bomb_of_aliases_is_refused_at_once_and_not_written_out():
+    levels = "".join(f"l{n}: &l{n} [{', '.join([f'*l{n - 1}'] * 9)}]\n" for n in range(1, 25))
+
+    with pytest.raises(InvalidInput) as refused:
+        load(f"l0: &l0 [lol]\n{levels}dependencies: [*l24]\n")
+
+    assert len(refused.value.message) < 500
+
+
+@pytest.mark.parametrize("key", ["name", "dependencies", "pip"])
+def test_a_bomb_anywhere_is_refused(key):
+    levels = "".join(f"l{n}: &l{n} [{', '.join([f'*l{n - 1}'] * 9)}]\n" for n in range(1, 25))
+    last = {"name": "name: *l24", "dependencies": "dependencies: *l24", "pip": "dependencies: [pip: *l24]"}[key]
+
+    with pytest.raises(InvalidInput):
+        load(f"l0: &l0 [lol]\n{levels}{last}\n")
+
+
+@pytest.mark.parametrize("text", ["[" * 900, "{a: " * 900, "- " * 900, "a: &a [*a]\ndependencies: [*a]\n"])
+def test_what_is_nested_without_end_is_refused(text):
+    with pytest.raises(InvalidInput):
+        load(text)
+
+
+def test_what_is_too_long_is_refused():
+    with pytest.raises(InvalidInput, match="too long"):
+        load("#" * (LIMIT + 1))
+
+
+@given(st.text(max_size=80))
+def test_any_text_is_read_or_refused(text):
+    try:
+        load(text)
+    except InvalidInput:
+        pass
+
+
+@given(
+    st.recursive(
+        st.one_of(st.none(), st.booleans(), st.integers(), st.text(alphabet="ab3.=<>~[]:#- ", max_size=12)),
+        lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(st.sampled_from(["pip", "a"]), inner, max_size=2)),
+        max_leaves=8,
+    )
+)
+def test_any_dependencies_are_read_or_refused(dependencies):
+    import json
+
+    try:
+        load(json.dumps({"name": "demo", "dependencies": dependencies}))
+    except InvalidInput:
+        pass
