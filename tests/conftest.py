@@ -96,7 +96,11 @@ def _index_answers() -> bool:
     asked = [uv.find_uv_bin(), "pip", "compile", "--no-deps", "--no-header", "--refresh", "--quiet", "-"]
     once = {"UV_HTTP_RETRIES": "0", "UV_HTTP_TIMEOUT": "10", "UV_SYSTEM_CERTS": "1"}
     found = subprocess.run(
-        [*asked, "--python", sys.executable], input=b"pip\n", env={**os.environ, **once}, capture_output=True, check=False
+        [*asked, "--python", sys.executable],
+        input=b"pip\n",
+        env={**os.environ, **once},
+        capture_output=True,
+        check=False,
     )
     return found.returncode == 0
 
@@ -116,7 +120,9 @@ def _machine() -> Mapping[str, str]:
     """What stays the user's although HOME moves: uv's cache and settings, pip's settings, pyenv's interpreters."""
     home = Path.home()
     config = Path(os.environ.get("XDG_CONFIG_HOME") or home / ".config")
-    cache = subprocess.run([uv.find_uv_bin(), "cache", "dir"], capture_output=True, text=True, check=True).stdout.strip()
+    cache = subprocess.run(
+        [uv.find_uv_bin(), "cache", "dir"], capture_output=True, text=True, check=True
+    ).stdout.strip()
     data = Path(os.environ.get("XDG_DATA_HOME") or home / ".local/share")
     kept = {
         "UV_CACHE_DIR": Path(cache),
@@ -125,7 +131,9 @@ def _machine() -> Mapping[str, str]:
         "PYENV_ROOT": home / ".pyenv",
         "UV_PYTHON_INSTALL_DIR": data / "uv/python",
     }
-    return {name: os.environ.get(name) or str(path) for name, path in kept.items() if name in os.environ or path.exists()}
+    return {
+        name: os.environ.get(name) or str(path) for name, path in kept.items() if name in os.environ or path.exists()
+    }
 
 
 @pytest.fixture(autouse=True)
@@ -182,7 +190,9 @@ def pythons(_machine: Mapping[str, str]) -> Mapping[str, Path]:
     pyenv = Path(_machine.get("PYENV_ROOT", "/nonexistent"))
     found = {}
     for path in (*sorted(pyenv.glob("versions/3*/bin/python")), *_on_path()):
-        asked = subprocess.run([path, "-c", "import sys; print('%d.%d' % sys.version_info[:2])"], capture_output=True, check=False)
+        asked = subprocess.run(
+            [path, "-c", "import sys; print('%d.%d' % sys.version_info[:2])"], capture_output=True, check=False
+        )
         if not asked.returncode:
             found.setdefault(asked.stdout.decode().strip(), path)
     return found
@@ -191,7 +201,9 @@ def pythons(_machine: Mapping[str, str]) -> Mapping[str, Path]:
 def _on_path() -> Iterator[Path]:
     yield Path(getattr(sys, "_base_executable", sys.executable))
     for version in ("3.8", *VERSIONS):
-        place = shutil.which(f"python{version}", path=os.pathsep.join(("/usr/local/bin", "/usr/bin", "/opt/homebrew/bin")))
+        place = shutil.which(
+            f"python{version}", path=os.pathsep.join(("/usr/local/bin", "/usr/bin", "/opt/homebrew/bin"))
+        )
         if place:
             yield Path(place)
 
@@ -257,7 +269,9 @@ def wheels(tmp_path: Path) -> Wheelhouse:
 
 
 @pytest.fixture
-def wheelhouse(wheels: Wheelhouse, pip_wheel: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Wheelhouse:
+def wheelhouse(
+    wheels: Wheelhouse, pip_wheel: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> Wheelhouse:
     """A wheelhouse that uv and pip take everything from: with it environments are made without any index."""
     shutil.copy(pip_wheel, wheels.folder)
     # uv has no variable for its option --no-index, only a setting.
@@ -311,7 +325,9 @@ class Index:
         self.asked.append(path)
         files = sorted(self.folder.iterdir())
         if not path.startswith("/simple/"):
-            return next((("application/octet-stream", each.read_bytes()) for each in files if self.path(each) == path), None)
+            return next(
+                (("application/octet-stream", each.read_bytes()) for each in files if self.path(each) == path), None
+            )
         wanted = path.strip("/").removeprefix("simple/").replace("-", "_")
         links = [
             f'<a href="{self.path(each)}#sha256={hashlib.sha256(each.read_bytes()).hexdigest()}">{escape(each.name)}</a>'
@@ -379,7 +395,10 @@ def _ask(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
 def env(tmp_path: Path) -> Environment:
     """An environment on paper: its prefix is not there."""
     return Environment(
-        name="demo", prefix=tmp_path / "prefix", python_version="3.12.1", created=datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+        name="demo",
+        prefix=tmp_path / "prefix",
+        python_version="3.12.1",
+        created=datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC),
     )
 
 

@@ -29,7 +29,7 @@ def test_variables_move_the_folders():
     assert (said.home, said.projects) == (Path("/data/v"), Path("/data/p"))
 
 
-@pytest.mark.parametrize(("written", "meant"), [("~/v", "/home/ada/v"), ("v", f"{os.getcwd()}/v")])
+@pytest.mark.parametrize(("written", "meant"), [("~/v", "/home/ada/v"), ("v", f"{Path.cwd()}/v")])
 def test_a_folder_is_absolute_for_the_programs_that_we_start_elsewhere(written, meant):
     assert settings.current({"HOME": "/home/ada", "VENVOY_HOME": written}).home == Path(meant)
 

@@ -13,21 +13,12 @@ TOOL = {"tool/__init__.py": "def main(): print('a tool')\n", "tool/deep/part.py"
 
 
 @pytest.fixture
-def offline(wheelhouse, tmp_path, monkeypatch):
-    """The wheelhouse, and no index beside it: uv knows no variable for its `--no-index`, only its settings file."""
-    settings = tmp_path / "uv.toml"
-    settings.write_text(f'[pip]\nno-index = true\nfind-links = ["{wheelhouse.folder}"]\n')
-    monkeypatch.setenv("UV_CONFIG_FILE", str(settings))
-    return wheelhouse
-
-
-@pytest.fixture
-def light(offline):
+def light(wheelhouse):
     """A wheelhouse whose pip is no more than a name, and a marker in two versions."""
-    offline.add("pip", "99.0")
+    wheelhouse.add("pip", "99.0")
     for version in ("1.0", "2.0"):
-        offline.add("marker", version)
-    return offline
+        wheelhouse.add("marker", version)
+    return wheelhouse
 
 
 @pytest.fixture

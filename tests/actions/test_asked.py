@@ -59,7 +59,9 @@ LINES = {
     "pip install numpy  # for the arrays": one("pip", "numpy"),
     "pip install numpy\npip install scipy": one("pip", "numpy") + one("pip", "scipy"),
     # Python
-    'subprocess.run([sys.executable, "-m", "pip", "install", "numpy>=1"], check=True, env={"A": "b"})': one("pip", "numpy"),
+    'subprocess.run([sys.executable, "-m", "pip", "install", "numpy>=1"], check=True, env={"A": "b"})': one(
+        "pip", "numpy"
+    ),
     "subprocess.check_call(['uv', 'pip', 'install', '-q', 'a', 'b'])": one("uv pip", "a", "b"),
     "run(['pip', 'install', 'pandas[excel]', \"numpy>1\"])": one("pip", "numpy", "pandas"),
     "check_call(['pip', 'install', 'a']); check_call(['pip', 'install', 'b'])": one("pip", "a") + one("pip", "b"),

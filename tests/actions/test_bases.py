@@ -34,7 +34,14 @@ def fake(tmp_path):
     def made(version: str, folder: Path, *, name: str = "python3", **said: str) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         digits = version.split(".")
-        answer = {"version": version, "abi": f"cp{digits[0]}{digits[1]}", "platform": "linux-x86_64", "libc": "", "digest": version, **said}
+        answer = {
+            "version": version,
+            "abi": f"cp{digits[0]}{digits[1]}",
+            "platform": "linux-x86_64",
+            "libc": "",
+            "digest": version,
+            **said,
+        }
         program = folder / name
         program.write_text(FAKE.format(said=json.dumps(answer), count=tmp_path / f"asked-{version}"))
         program.chmod(0o755)
@@ -101,7 +108,9 @@ def test_an_interpreter_that_is_gone_is_named(store, tmp_path):
         base_of(store, tmp_path / "python")
 
 
-@pytest.mark.parametrize("script", ["#!/bin/sh\nexit 1\n", "#!/bin/sh\necho hello\n", "#!/bin/sh\necho []\n", "#!/nonexistent\n"])
+@pytest.mark.parametrize(
+    "script", ["#!/bin/sh\nexit 1\n", "#!/bin/sh\necho hello\n", "#!/bin/sh\necho []\n", "#!/nonexistent\n"]
+)
 def test_what_is_no_interpreter_is_named(store, tmp_path, script):
     program = tmp_path / "python"
     program.write_text(script)
@@ -234,7 +243,9 @@ def test_a_path_is_taken_as_it_is(store, fake, tmp_path, monkeypatch):
     python = fake("3.12.1", tmp_path / "mine/bin", name="python")
     monkeypatch.chdir(tmp_path)
 
-    assert {interpreter(store, each).path for each in (str(python), str(tmp_path / "mine"), "./mine/bin/python")} == {python}
+    assert {interpreter(store, each).path for each in (str(python), str(tmp_path / "mine"), "./mine/bin/python")} == {
+        python
+    }
 
 
 def test_every_interpreter_of_this_machine_is_found(settings, tmp_path, pythons):

@@ -59,7 +59,12 @@ def test_wishes_and_freezes_change_nothing(history, recorded, snapshot):
     history.append("freeze", at=history.last().at, actor=SOMEBODY, asked=(), snapshot=digest(snapshot("a==1")))
     recorded("a==2")
 
-    assert told(history) == [("change", ["a"], [], []), ("asked", [], [], []), ("freeze", [], [], []), ("change", [], [], ["a 1>2"])]
+    assert told(history) == [
+        ("change", ["a"], [], []),
+        ("asked", [], [], []),
+        ("freeze", [], [], []),
+        ("change", [], [], ["a 1>2"]),
+    ]
 
 
 def test_an_empty_beginning_is_no_change(history, recorded):

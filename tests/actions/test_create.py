@@ -130,9 +130,9 @@ CLEAN = ["config.yaml", "generation", "prefix", "requirements-dev.txt", "require
 # --- one that is new
 
 
-def test_a_new_environment_is_whole_and_recorded(init, store, offline):
-    offline.add("marker", requires=("other",), scripts={"marker": "marker:main"})
-    offline.add("other")
+def test_a_new_environment_is_whole_and_recorded(init, store, wheelhouse):
+    wheelhouse.add("marker", requires=("other",), scripts={"marker": "marker:main"})
+    wheelhouse.add("other")
 
     env = init("marker")
 
@@ -145,8 +145,10 @@ def test_a_new_environment_is_whole_and_recorded(init, store, offline):
     assert [each.names for each in entry.asked] == [("marker",)]
 
 
-def test_its_scripts_name_the_prefix_and_not_the_generation_behind_it(init, store, offline):
-    offline.add("marker", scripts={"hello": "marker:main"}, files={"marker/__init__.py": "def main(): print('hi')\n"})
+def test_its_scripts_name_the_prefix_and_not_the_generation_behind_it(init, store, wheelhouse):
+    wheelhouse.add(
+        "marker", scripts={"hello": "marker:main"}, files={"marker/__init__.py": "def main(): print('hi')\n"}
+    )
 
     env = init("marker")
 
@@ -172,7 +174,7 @@ def test_a_shell_that_activates_it_shows_its_name(init):
     assert shown.split() == [str(env.prefix), "demo", f"{env.prefix}/bin/pip"]
 
 
-def test_requirements_name_files_from_where_they_lie(store, python, wheels, offline, actor, tmp_path, monkeypatch):
+def test_requirements_name_files_from_where_they_lie(store, python, wheels, wheelhouse, actor, tmp_path, monkeypatch):
     apart = tmp_path / "apart"
     apart.mkdir()
     for name, place in (("one", wheels.folder), ("two", apart), ("three", apart)):
@@ -222,7 +224,7 @@ def test_an_interpreter_that_is_not_there_is_answered_with_those_that_are(store,
     assert not store.folder("demo").exists()
 
 
-def test_a_build_that_fails_leaves_nothing(init, store, offline, tmp_path):
+def test_a_build_that_fails_leaves_nothing(init, store, wheelhouse, tmp_path):
     with pytest.raises(CommandFailed) as failed:
         init("absent==1")
 
@@ -230,7 +232,7 @@ def test_a_build_that_fails_leaves_nothing(init, store, offline, tmp_path):
     assert (store.names(), store.folder("demo").exists(), store.project("demo").exists()) == ((), False, False)
 
 
-def test_a_build_that_fails_leaves_what_the_user_had_put_there(init, store, offline):
+def test_a_build_that_fails_leaves_what_the_user_had_put_there(init, store, wheelhouse):
     store.folder("demo").mkdir(parents=True)
     (store.folder("demo") / "requirements-dev.txt").write_text("absent==1\n")
 
@@ -240,8 +242,8 @@ def test_a_build_that_fails_leaves_what_the_user_had_put_there(init, store, offl
     assert os.listdir(store.folder("demo")) == ["requirements-dev.txt"]
 
 
-def test_requirements_that_lie_in_its_folder_are_taken(init, store, offline):
-    offline.add("marker")
+def test_requirements_that_lie_in_its_folder_are_taken(init, store, wheelhouse):
+    wheelhouse.add("marker")
     store.folder("demo").mkdir(parents=True)
     (store.folder("demo") / "requirements-dev.txt").write_text("marker\n")
 

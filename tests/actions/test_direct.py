@@ -40,7 +40,11 @@ def test_what_only_an_extra_requires_counts_as_asked_for(direct):
 
 @pytest.mark.parametrize(
     ("marker", "names"),
-    [("python_version < '3.11'", {"a", "b"}), ("python_version >= '3.12'", {"a"}), ("sys_platform == 'win32'", {"a", "b"})],
+    [
+        ("python_version < '3.11'", {"a", "b"}),
+        ("python_version >= '3.12'", {"a"}),
+        ("sys_platform == 'win32'", {"a", "b"}),
+    ],
 )
 def test_a_requirement_for_another_machine_does_not_count(direct, marker, names):
     assert direct({"a": (f"b; {marker}",), "b": ()}) == names

@@ -154,10 +154,14 @@ def test_freezing_is_told_as_it_goes(make, wheelhouse, mirror_index, store, acto
     assert heard == ["alpha 1.0 is not on the index"]
 
 
-def test_settings_of_a_project_around_us_do_not_change_the_lock(make, wheelhouse, mirror_index, frozen, tmp_path, monkeypatch):
+def test_settings_of_a_project_around_us_do_not_change_the_lock(
+    make, wheelhouse, mirror_index, frozen, tmp_path, monkeypatch
+):
     wheelhouse.add("alpha")
     env = make("demo", "alpha")
-    (tmp_path / "pyproject.toml").write_text('[tool.uv]\noverride-dependencies = ["alpha==9"]\nexclude-newer = "2001-01-01"\n')
+    (tmp_path / "pyproject.toml").write_text(
+        '[tool.uv]\noverride-dependencies = ["alpha==9"]\nexclude-newer = "2001-01-01"\n'
+    )
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("UV_EXCLUDE_NEWER", "2001-01-01")
 
@@ -167,7 +171,9 @@ def test_settings_of_a_project_around_us_do_not_change_the_lock(make, wheelhouse
 # --- what cannot be pinned -------------------------------------------------------------------------------------------
 
 
-def test_what_cannot_be_pinned_is_listed_by_name_and_never_dropped(make, wheelhouse, mirror_index, frozen, history, tmp_path):
+def test_what_cannot_be_pinned_is_listed_by_name_and_never_dropped(
+    make, wheelhouse, mirror_index, frozen, history, tmp_path
+):
     wheelhouse.add("alpha")
     cuda = wheelhouse.add("torch", "1.0+cu118")
     env = make("demo", "alpha", "torch")
@@ -189,7 +195,9 @@ def test_what_cannot_be_pinned_is_listed_by_name_and_never_dropped(make, wheelho
     said = lock_of(history)
     assert {each["name"] for each in said["packages"]} == {"alpha", "pip"}
     assert [each["name"] for each in said["tool"]["venvoy"]["unpinned"]] == sorted(reasons(result))
-    assert not {"file:", str(tmp_path), "127.0.0.1"} & {each for each in ("file:", str(tmp_path), "127.0.0.1") if each in result.path.read_text()}
+    assert not {"file:", str(tmp_path), "127.0.0.1"} & {
+        each for each in ("file:", str(tmp_path), "127.0.0.1") if each in result.path.read_text()
+    }
 
 
 def test_what_a_private_index_has_is_listed_with_its_hash(make, wheelhouse, private_index, frozen, history):
@@ -332,7 +340,9 @@ def science(store, actor, tmp_path, pythons) -> Environment:
 
 
 @pytest.mark.network
-def test_an_environment_of_a_scientist_is_pinned_completely_and_installable_anywhere(science, frozen, store, tmp_path, pythons):
+def test_an_environment_of_a_scientist_is_pinned_completely_and_installable_anywhere(
+    science, frozen, store, tmp_path, pythons
+):
     """One environment for all, because it takes its time: tags, hashes, and what uv and pip make of the lock."""
     result = frozen(science)
     lock = pylock.Pylock.from_dict(tomllib.loads(result.path.read_text()))
@@ -350,7 +360,9 @@ def test_an_environment_of_a_scientist_is_pinned_completely_and_installable_anyw
 
     said = [(each.name, each.version) for each in inventory.packages(science.prefix)]
     by_uv = _fresh(tmp_path / "uv", science)
-    subprocess.run([uv.find_uv_bin(), "pip", "sync", "--quiet", "--python", by_uv / "bin/python", result.path], check=True)
+    subprocess.run(
+        [uv.find_uv_bin(), "pip", "sync", "--quiet", "--python", by_uv / "bin/python", result.path], check=True
+    )
     assert [(each.name, each.version) for each in inventory.packages(by_uv)] == said
 
 
@@ -363,7 +375,9 @@ def test_pip_installs_the_lock_too(store, actor, frozen, tmp_path, pythons):
     env = create(store, Plan(name="demo", requirements=listed), actor=actor)
     result = frozen(env)
     prefix = _fresh(tmp_path / "pip", env)
-    subprocess.run([uv.find_uv_bin(), "pip", "install", "--quiet", "--python", prefix / "bin/python", "pip>=26.1"], check=True)
+    subprocess.run(
+        [uv.find_uv_bin(), "pip", "install", "--quiet", "--python", prefix / "bin/python", "pip>=26.1"], check=True
+    )
 
     argv = [prefix / "bin/python", "-m", "pip", "install", "--quiet", "-r", result.path]
     subprocess.run(argv, check=True, env={**os.environ, "PIP_NO_WARN_SCRIPT_LOCATION": "1"})

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from venvoy import inventory
+from venvoy.actions.create import Plan, create
 from venvoy.actions.install import install, remove
 from venvoy.actions.record import wanted
 from venvoy.errors import CommandFailed, InvalidInput
@@ -52,7 +53,7 @@ def test_requirements_files_are_followed(store, env, actor, tmp_path):
     (tmp_path / "deep").mkdir()
     (tmp_path / "deep/list.txt").write_text("beta\n")
 
-    install(store, env, (), actor=actor, files=(tmp_path / "more.txt",))
+    install(store, env, (), actor=actor, lists=(tmp_path / "more.txt",))
 
     assert "beta" in installed(env)
 
@@ -134,3 +135,29 @@ def test_an_environment_whose_interpreter_is_gone_says_so(store, env, actor):
         install(store, env, ("alpha",), actor=actor)
 
     assert Path(store.folder("demo") / "config.yaml").exists()
+
+
+def test_the_requirements_file_says_the_same_so_that_a_rebuild_keeps_it(store, make, wheelhouse, actor):
+    for name in ("alpha", "beta", "gamma"):
+        wheelhouse.add(name)
+    env = make("demo", "alpha  # the first")
+
+    install(store, env, ("beta>=1",), actor=actor)
+    install(store, env, ("gamma",), actor=actor, dev=True)
+    remove(store, env, ("alpha",), actor=actor)
+
+    assert (store.folder("demo") / "requirements.txt").read_text() == "beta>=1\n"
+    assert (store.folder("demo") / "requirements-dev.txt").read_text() == "gamma\n"
+    rebuilt = create(store, Plan(name="demo", force=True), actor=actor)
+    assert set(installed(rebuilt)) == {"beta", "gamma"}
+
+
+def test_entries_over_several_lines_are_replaced_whole(store, make, wheelhouse, actor):
+    wheelhouse.add("alpha")
+    env = make("demo")
+    listed = store.folder("demo") / "requirements.txt"
+    listed.write_text(f"# pinned\nalpha==1.0 \\\n    --hash=sha256:{'0' * 64}\n")
+
+    install(store, env, ("alpha",), actor=actor)
+
+    assert listed.read_text() == "# pinned\nalpha\n"

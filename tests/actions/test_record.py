@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 
@@ -76,7 +77,9 @@ def test_asking_for_what_is_there_already_is_kept_once(history, snapshot):
 def test_asking_to_remove_what_was_not_there_is_no_news(history, snapshot):
     record(history, lambda: snapshot("six==1.0"), actor=SOMEBODY)
 
-    assert record(history, lambda: snapshot("six==1.0"), actor=SOMEBODY, asked=(asked_for("idna", verb="remove"),)) is None
+    assert (
+        record(history, lambda: snapshot("six==1.0"), actor=SOMEBODY, asked=(asked_for("idna", verb="remove"),)) is None
+    )
 
 
 def test_what_was_asked_for_is_wanted_until_it_is_asked_away(history, snapshot):
@@ -106,7 +109,7 @@ def test_a_look_that_fails_writes_nothing_and_frees_the_record(history, snapshot
         record(history, fail, actor=SOMEBODY)
 
     assert history.entries() == ()
-    assert record(history, lambda: snapshot(), actor=SOMEBODY)
+    assert record(history, snapshot, actor=SOMEBODY)
 
 
 def test_the_same_package_from_another_place_is_a_change(history, snapshot):
@@ -164,7 +167,7 @@ def test_several_processes_and_threads_lose_nothing(history, tmp_path):
 
     assert codes == [0, 0, 0, 0]
     assert states[-1] == names == {each.name for each in inventory.packages(prefix)}
-    assert all(older <= newer for older, newer in zip(states, states[1:], strict=False))
+    assert all(older <= newer for older, newer in pairwise(states))
     assert wanted(entries) == names
     assert [name for entry in entries for asked in entry.asked for name in asked.names].count("w0-a-0") == 1
     assert [json.loads(line)["previous"] for line in lines] == digests[:-1]

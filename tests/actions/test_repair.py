@@ -93,8 +93,8 @@ def test_a_home_that_was_moved_works_again(env, settings, actor, tmp_path):
     assert not any(os.fsencode(env.prefix) in each for each in written)
 
 
-def test_pip_in_a_moved_environment_acts_on_it(init, offline, settings, actor, tmp_path):
-    offline.add("marker")
+def test_pip_in_a_moved_environment_acts_on_it(init, wheelhouse, settings, actor, tmp_path):
+    wheelhouse.add("marker")
     init()
     shutil.move(settings.home, tmp_path / "moved")
     store = Store(replace(settings, home=tmp_path / "moved"))

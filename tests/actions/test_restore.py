@@ -33,7 +33,8 @@ def lock(wheelhouse, mirror_index, store, snapshot, pip_wheel, tmp_path) -> Path
     base = interpreter(store, None)
     wheels = [wheelhouse.add("alpha", requires=("beta", "delta; python_version < '3'")), wheelhouse.add("beta")]
     packages = [
-        Package(**_named(each), **_file(each, mirror_index), direct=each.name.startswith("alpha")) for each in (*wheels, pip_wheel)
+        Package(**_named(each), **_file(each, mirror_index), direct=each.name.startswith("alpha"))
+        for each in (*wheels, pip_wheel)
     ]
     seen = replace(snapshot(*packages, python=base.version), platform=base.platform)
     (tmp_path / "study").mkdir()
@@ -197,7 +198,9 @@ def test_a_lock_that_names_no_version_takes_what_the_file_says(restored, lock, w
 def test_a_failed_restore_over_an_environment_leaves_the_old_one_whole(restored, lock, store, make, wheelhouse):
     wheelhouse.add("gamma")
     old = make("copy", "gamma")
-    source = changed(lock, lambda said: entry(said, "beta")["wheels"][0].update(url="http://127.0.0.1:9/beta-1.0-py3-none-any.whl"))
+    source = changed(
+        lock, lambda said: entry(said, "beta")["wheels"][0].update(url="http://127.0.0.1:9/beta-1.0-py3-none-any.whl")
+    )
 
     with pytest.raises(CommandFailed):
         restored(source, "copy", force=True)
@@ -233,9 +236,12 @@ def _minor(said: dict) -> str:
 
 
 def test_without_that_python_nothing_is_made(restored, lock, store):
-    source = changed(lock, lambda said: (said["tool"]["venvoy"].update(python="3.99.1"), said.update({"requires-python": "==3.99.*"})))
+    source = changed(
+        lock,
+        lambda said: (said["tool"]["venvoy"].update(python="3.99.1"), said.update({"requires-python": "==3.99.*"})),
+    )
 
-    with pytest.raises(RuntimeUnavailable, match="there is no Python 3.99 on this machine") as missing:
+    with pytest.raises(RuntimeUnavailable, match=r"there is no Python 3\.99 on this machine") as missing:
         restored(source, "copy")
 
     assert "there is:" in missing.value.hint
@@ -265,8 +271,12 @@ def foreign(lock: Path, requires: str, *packages: dict) -> Path:
     return _written(lock.with_name("pylock.foreign.toml"), tomli_w.dumps(said))
 
 
-def test_a_lock_of_somebody_else_gets_the_newest_python_that_it_has_files_for(restored, lock, wheelhouse, mirror_index, pythons):
-    newest, older = sorted((each for each in pythons if each != "3.8"), key=lambda each: int(each[2:]), reverse=True)[:2]
+def test_a_lock_of_somebody_else_gets_the_newest_python_that_it_has_files_for(
+    restored, lock, wheelhouse, mirror_index, pythons
+):
+    newest, older = sorted((each for each in pythons if each != "3.8"), key=lambda each: int(each[2:]), reverse=True)[
+        :2
+    ]
     tags = (f"cp{older.replace('.', '')}-none-any", "cp36-none-any")
     listed = [wheel for tag in tags for wheel in _locked(wheelhouse.add("gamma", tag=tag), mirror_index)["wheels"]]
     windows = {"name": "winonly", "version": "1", "marker": "sys_platform == 'win32'", "wheels": [
@@ -360,7 +370,7 @@ def test_a_file_that_asks_for_nothing_gives_an_empty_environment(restored, wheel
 def test_markers_are_evaluated_for_the_environments_python_and_not_for_ours(restored, packages, tmp_path, pythons):
     import sys
 
-    ours = "%d.%d" % sys.version_info[:2]
+    ours = ".".join(map(str, sys.version_info[:2]))
     other = next(each for each in pythons if each not in (ours, "3.8"))
     source = _written(
         tmp_path / "environment.yml",
@@ -386,7 +396,7 @@ def test_what_cannot_be_had_is_refused_and_nothing_is_left(restored, packages, t
 def test_a_range_that_no_python_meets_is_refused_with_what_there_is(restored, tmp_path, store):
     source = _written(tmp_path / "environment.yml", "dependencies: ['python>=3.99']\n")
 
-    with pytest.raises(RuntimeUnavailable, match="there is no Python >=3.99 on this machine"):
+    with pytest.raises(RuntimeUnavailable, match=r"there is no Python >=3\.99 on this machine"):
         restored(source, "copy")
 
     assert nothing_left(store)
@@ -428,7 +438,9 @@ def test_a_file_that_is_not_there_is_named(restored, tmp_path):
     assert "pylock.toml or an environment.yml" in refused.value.hint
 
 
-def test_an_editable_and_a_local_install_of_the_record_are_restored_while_their_folders_are_there(restored, wheelhouse, make, tmp_path, store, actor, snapshot):
+def test_an_editable_and_a_local_install_of_the_record_are_restored_while_their_folders_are_there(
+    restored, wheelhouse, make, tmp_path, store, actor, snapshot
+):
     wheel = Path(shutil.copy(wheelhouse.add("gamma"), tmp_path))
     seen = snapshot(Package(name="gamma", version="1.0", origin="local", url=wheel.as_uri()), python="3.99.1")
     text = EnvironmentYml().dump(replace(seen, language_version=".".join(map(str, os.sys.version_info[:3]))))
@@ -449,7 +461,10 @@ def test_a_difference_is_described_line_by_line():
         Diff(
             added=(git,),
             removed=(replace(one, name="r"),),
-            changed=(Change(name="a", before=one, after=two), Change(name="g", before=git, after=replace(git, url="git+https://h/g@def"))),
+            changed=(
+                Change(name="a", before=one, after=two),
+                Change(name="g", before=git, after=replace(git, url="git+https://h/g@def")),
+            ),
             interpreter=("3.11.1", "3.12.1"),
         )
     )

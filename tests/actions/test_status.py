@@ -96,4 +96,6 @@ def test_going_back_to_the_frozen_state_matches_again(history, snapshot, freeze)
 def test_the_same_version_from_elsewhere_does_not_match(history, snapshot, freeze):
     freeze(snapshot("a==1"))
 
-    assert status(history, snapshot(Package(name="a", version="1", origin="editable", url="file:///a"))).state == "changed"
+    assert (
+        status(history, snapshot(Package(name="a", version="1", origin="editable", url="file:///a"))).state == "changed"
+    )

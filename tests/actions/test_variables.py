@@ -76,7 +76,7 @@ def test_no_files_give_no_variables():
     ("text", "line"),
     [
         ("A=1\nB='hunter2\nC=3\n", 2),
-        ("A=1\n\n\n# x\nB=\"hunter2\n", 5),
+        ('A=1\n\n\n# x\nB="hunter2\n', 5),
         ("A=1\n'hunter2\n", 2),
         ("=hunter2\n", 1),
         ("A=1\n\n  =hunter2\n", 3),
@@ -94,7 +94,7 @@ def test_a_bad_line_is_named_by_its_number_and_not_by_what_it_says(read, tmp_pat
 
 
 def test_bytes_that_are_no_text_are_refused_without_showing_them(read):
-    with pytest.raises(InvalidInput, match="cannot read .*UnicodeDecodeError") as refused:
+    with pytest.raises(InvalidInput, match=r"cannot read .*UnicodeDecodeError") as refused:
         read(b"A=hunter2\xff\n")
 
     assert "hunter2" not in str(refused.value)

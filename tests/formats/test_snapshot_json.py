@@ -35,10 +35,31 @@ def test_equal_states_have_one_digest_and_others_another(snapshot):
     one = snapshot("a==1", "b==1")
 
     assert digest(one) == digest(replace(one, environment="x", packages=one.packages[::-1]))
-    assert len({digest(one), digest(snapshot("a==1")), digest(replace(one, base="x")), digest(snapshot("a==1", "b==1", python="3.12.2"))}) == 4
+    assert (
+        len(
+            {
+                digest(one),
+                digest(snapshot("a==1")),
+                digest(replace(one, base="x")),
+                digest(snapshot("a==1", "b==1", python="3.12.2")),
+            }
+        )
+        == 4
+    )
 
 
-@pytest.mark.parametrize("text", ["", "[]", "3", "{}", '{"base": 1}', "\ud800", '{"base":"","language":"python","language_version":"","platform":"","packages":[{"nam":"x"}]}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        "3",
+        "{}",
+        '{"base": 1}',
+        "\ud800",
+        '{"base":"","language":"python","language_version":"","platform":"","packages":[{"nam":"x"}]}',
+    ],
+)
 def test_what_is_no_snapshot_is_refused(text):
     with pytest.raises(InvalidInput, match="not a snapshot"):
         form.load(text)

@@ -42,7 +42,12 @@ def the_one(site: Path) -> dist_info.Distribution:
 
 
 def test_a_wheels_metadata_is_read(site):
-    installed(site, "Zope.Interface-7.0", METADATA.format(name="Zope.Interface", version="7.0") + "Requires-Dist: a>1\nRequires-Dist: b ; extra == 'x'\n\nName: text\n")
+    installed(
+        site,
+        "Zope.Interface-7.0",
+        METADATA.format(name="Zope.Interface", version="7.0")
+        + "Requires-Dist: a>1\nRequires-Dist: b ; extra == 'x'\n\nName: text\n",
+    )
 
     found = the_one(site)
 
@@ -128,7 +133,12 @@ def test_distributions_come_in_a_fixed_order(site):
     for stem in ("b-1", "a-2", "a-1", "C-1"):
         installed(site, stem)
 
-    assert [(each.name, each.version) for each in dist_info.read(site)] == [("c", "1"), ("a", "1"), ("a", "2"), ("b", "1")]
+    assert [(each.name, each.version) for each in dist_info.read(site)] == [
+        ("c", "1"),
+        ("a", "1"),
+        ("a", "2"),
+        ("b", "1"),
+    ]
 
 
 # --- what lies beside ------------------------------------------------------------------------------------------------
@@ -150,7 +160,10 @@ def test_what_lies_not_beside_is_empty(site):
 
 
 def test_compressed_tags_are_expanded(site):
-    found = _with(site, WHEEL="Wheel-Version: 1.0\nTag: py2.py3-none-any\nTag: cp312-cp312-manylinux_2_17_x86_64.manylinux2014_x86_64\n")
+    found = _with(
+        site,
+        WHEEL="Wheel-Version: 1.0\nTag: py2.py3-none-any\nTag: cp312-cp312-manylinux_2_17_x86_64.manylinux2014_x86_64\n",
+    )
 
     assert found.tags == (
         "py2-none-any",

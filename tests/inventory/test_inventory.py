@@ -33,7 +33,11 @@ def named(prefix: Path) -> list[tuple[str, str]]:
 
 
 def test_an_empty_or_missing_prefix_has_nothing(tmp_path, site):
-    assert (inventory.packages(tmp_path), inventory.packages(tmp_path / "gone"), inventory.stamp(tmp_path / "gone")) == ((), (), ())
+    assert (
+        inventory.packages(tmp_path),
+        inventory.packages(tmp_path / "gone"),
+        inventory.stamp(tmp_path / "gone"),
+    ) == ((), (), ())
 
 
 def test_a_lib64_that_is_a_link_counts_once(tmp_path, site):

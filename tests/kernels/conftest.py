@@ -258,7 +258,7 @@ def _answered(client: BlockingKernelClient) -> None:
         client.kernel_info()
         with contextlib.suppress(queue.Empty):
             client.get_shell_msg(timeout=1)
-            client.wait_for_ready(timeout=PATIENCE)
+            client.get_iopub_msg(timeout=1)
             return
     pytest.fail("the kernel never answered")
 

@@ -33,9 +33,13 @@ def _notebook(env: Environment, *cells: str) -> nbformat.NotebookNode:
     )
 
 
-def _ran(*words: str, stdin: str = "", **options: Any) -> subprocess.CompletedProcess[str]:
+def _program(name: str) -> str:
+    return str(Path(sys.executable).with_name(name))
+
+
+def _ran(program: str, *words: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", *words], input=stdin, capture_output=True, text=True, check=False, timeout=120, **options
+        [_program(program), *words], input=stdin, capture_output=True, text=True, check=False, timeout=120
     )
 
 
@@ -75,7 +79,7 @@ def test_jupyter_run_runs_a_script_in_it(environment: Make, tmp_path: Path, sess
     env = environment()
     (tmp_path / "script.py").write_text(f"{WHERE}\n")
 
-    said = _ran("jupyter_client.runapp", "--kernel", kernelspecs.spec_name(env.name), str(tmp_path / "script.py"))
+    said = _ran("jupyter-run", "--kernel", kernelspecs.spec_name(env.name), str(tmp_path / "script.py"))
 
     assert str(env.prefix) in said.stdout, said.stderr
     assert not sessions()
@@ -85,7 +89,7 @@ def test_jupyter_execute_runs_a_notebook_in_it(environment: Make, tmp_path: Path
     env = environment()
     nbformat.write(_notebook(env, WHERE), tmp_path / "in.ipynb")
 
-    said = _ran("nbclient.cli", "--inplace", str(tmp_path / "in.ipynb"))
+    said = _ran("jupyter-execute", "--inplace", str(tmp_path / "in.ipynb"))
 
     assert said.returncode == 0, said.stderr
     done = nbformat.read(tmp_path / "in.ipynb", as_version=4)
@@ -97,7 +101,7 @@ def test_jupyter_console_speaks_with_it(environment: Make, sessions: Start) -> N
     env = environment()
     lines = f"{WHERE}\n%env-status\n%env-freeze\nexit\n"
 
-    said = _ran("jupyter_console", "--simple-prompt", "--kernel", kernelspecs.spec_name(env.name), stdin=lines)
+    said = _ran("jupyter-console", "--simple-prompt", "--kernel", kernelspecs.spec_name(env.name), stdin=lines)
 
     assert str(env.prefix) in said.stdout, said.stderr
     assert f"{env.name}: Python 3.12" in said.stdout
@@ -107,7 +111,7 @@ def test_jupyter_console_speaks_with_it(environment: Make, sessions: Start) -> N
 
 
 def test_jupyter_kernel_holds_it_for_others(environment: Make, sessions: Start, eventually: Start) -> None:
-    argv = [sys.executable, "-m", "jupyter_client.kernelapp", f"--kernel={kernelspecs.spec_name(environment().name)}"]
+    argv = [_program("jupyter-kernel"), f"--kernel={kernelspecs.spec_name(environment().name)}"]
     holder = subprocess.Popen(argv, stderr=subprocess.PIPE, text=True)
     eventually(sessions)
     eventually(lambda: list(Path(os.environ["JUPYTER_RUNTIME_DIR"]).glob("kernel-*.json")))
@@ -186,7 +190,8 @@ from jupyter_client.connect import write_connection_file
 spec = json.load(open(sys.argv[1]))
 write_connection_file(sys.argv[2])
 argv = [word.replace("{connection_file}", sys.argv[2]) for word in spec["argv"]]
-print(subprocess.Popen([*sys.argv[3:], *argv], env={**os.environ, **spec["env"]}).pid, flush=True)
+quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+print(subprocess.Popen([*sys.argv[3:], *argv], env={**os.environ, **spec["env"]}, **quiet).pid, flush=True)
 time.sleep(600)
 """
 

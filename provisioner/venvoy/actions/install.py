@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
 from packaging.requirements import InvalidRequirement, Requirement
 
-from .. import process, runtimes
+from .. import files, process, runtimes
 from ..errors import InvalidInput
 from ..history import Entry
 from ..inventory.dist_info import canonical
@@ -16,8 +17,11 @@ from ..managers import uv
 from ..model import Actor, Asked, Environment, Job
 from ..process import OnLine
 from ..store import Store
+from .create import DEV_REQUIREMENTS, REQUIREMENTS
 from .observe import observe
 from .record import record
+
+_ENDS = re.compile(r"(?<!\\)\n")
 
 
 def install(
@@ -26,7 +30,7 @@ def install(
     requirements: tuple[str, ...],
     *,
     actor: Actor,
-    files: tuple[Path, ...] = (),
+    lists: tuple[Path, ...] = (),
     dev: bool = False,
     on_line: OnLine | None = None,
 ) -> Entry | None:
@@ -35,7 +39,7 @@ def install(
     Raises InvalidInput for what is no requirement, CommandFailed when uv cannot do it; then nothing was changed.
     """
     parsed = tuple(_requirement(each) for each in requirements)
-    job = uv.install(env.python, *requirements, files=files)
+    job = uv.install(env.python, *requirements, files=lists)
     asked = (Asked(tool="venvoy", verb="install", names=tuple(sorted(canonical(each.name) for each in parsed))),)
     with store.held(env.name):
         entry = _changed(store, env, job, actor, asked if parsed else (), on_line)
@@ -44,6 +48,7 @@ def install(
             store.save(replace(current, dev_packages=_merged(current.dev_packages, requirements)))
         else:
             store.save(replace(current, packages=_merged(current.packages, requirements)))
+        _list(store, current, DEV_REQUIREMENTS if dev else REQUIREMENTS, requirements)
     return entry
 
 
@@ -68,6 +73,8 @@ def remove(
                 dev_packages=_without(current.dev_packages, wanted),
             )
         )
+        for name in (REQUIREMENTS, DEV_REQUIREMENTS):
+            _list(store, current, name, (), without=wanted)
     return entry
 
 
@@ -76,6 +83,23 @@ def _changed(
 ) -> Entry | None:
     process.run(runtimes.get(env.runtime).command(env, job), on_line=on_line)
     return record(store.history(env.name), lambda: observe(store, env), actor=actor, asked=asked)
+
+
+def _list(store: Store, env: Environment, name: str, added: tuple[str, ...], *, without: Iterable[str] = ()) -> None:
+    """Have the environment's own requirements file say the same, so that `init --force` builds the same again."""
+    file = store.folder(env.name) / name
+    written = file.read_text("utf-8") if file.exists() else ""
+    gone = frozenset(without).union(canonical(_requirement(each).name) for each in added)
+    # A requirement may go on over several lines, each but the last ending in a backslash.
+    kept = [each for each in _ENDS.split(written) if each and not _named(_bare(each), gone)]
+    text = "".join(f"{each}\n" for each in (*kept, *added))
+    if text != written and not env.adopted:
+        files.replace(file, text)
+
+
+def _bare(entry: str) -> str:
+    """The requirement of an entry without its comment and options."""
+    return re.split(r"\s(?:#|--)|\\\n", entry, maxsplit=1)[0].strip()
 
 
 def _requirement(text: str) -> Requirement:

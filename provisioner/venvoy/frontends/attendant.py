@@ -104,6 +104,9 @@ class Attendant:
         say({"answer": None})
 
     def _answer(self, message: Message, say: Say) -> None:
+        # What cells did before is written first, so that it is known as theirs and seen in the answer.
+        if self.recording and not self._installing:
+            self._write()
         try:
             answer(Context(store=self.store, env=self.env, actor=self._actor(message)), message, say)
         except OSError as error:

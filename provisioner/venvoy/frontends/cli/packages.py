@@ -50,7 +50,7 @@ def install(
     entry = None
     if wanted or files:
         with out.progress(f"Installing into {name!r} …") as on_line:
-            entry = installed(store, env, wanted, actor=actor(out), files=files, dev=dev, on_line=on_line)
+            entry = installed(store, env, wanted, actor=actor(out), lists=files, dev=dev, on_line=on_line)
     kernels.offered(store, env, out)
     out.show(changed_view(name, _difference(history, before, entry)))
 
