@@ -62,6 +62,14 @@ def test_what_requires_itself_by_an_extra_is_not_its_own_companion(direct):
     assert direct({"a": ("a[x]", "b"), "b": ()}) == {"a"}
 
 
+def test_pip_which_every_environment_gets_counts_only_when_somebody_asked_for_it(direct):
+    assert direct({"a": (), "pip": ()}) == {"a"}
+
+
+def test_pip_that_somebody_asked_for_counts(direct):
+    assert direct({"a": (), "pip": ()}, "pip") == {"a", "pip"}
+
+
 def test_a_requirement_that_cannot_be_read_is_passed_over(direct):
     assert direct({"a": ("not a requirement!!", "b"), "b": ()}) == {"a"}
 

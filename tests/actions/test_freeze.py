@@ -106,7 +106,7 @@ def test_the_lock_tells_what_was_asked_for(make, wheelhouse, mirror_index, froze
 
     frozen(make("demo", "alpha", "gamma"))
 
-    assert lock_of(history)["tool"]["venvoy"]["direct"] == ["alpha", "gamma", "pip"]
+    assert lock_of(history)["tool"]["venvoy"]["direct"] == ["alpha", "gamma"]
 
 
 def test_the_wheel_that_was_installed_is_the_one_that_is_pinned(make, wheelhouse, mirror_index, frozen, history):

@@ -13,6 +13,7 @@ import tomli_w
 
 from venvoy import inventory
 from venvoy.actions.bases import interpreter
+from venvoy.actions.create import Plan, create
 from venvoy.actions.freeze import PUBLIC, freeze
 from venvoy.actions.record import wanted
 from venvoy.actions.restore import Restored, described, restore
@@ -476,3 +477,17 @@ def test_a_difference_is_described_line_by_line():
         "~ g 1 (git+https://h/g@abc) -> 1 (git+https://h/g@def)",
         "~ python 3.11.1 -> 3.12.1",
     ]
+
+
+def test_a_restored_environment_can_be_built_anew_as_the_same(store, make, wheelhouse, actor, tmp_path):
+    wheelhouse.add("alpha", "1.0", requires=("beta",))
+    wheelhouse.add("beta", "1.0")
+    make("demo", "alpha")
+    record = store.history("demo").latest.read_text()
+    (tmp_path / "environment.yml").write_text(record)
+    wheelhouse.add("beta", "2.0")
+
+    restore(store, tmp_path / "environment.yml", name="again", actor=actor)
+    create(store, Plan(name="again", force=True), actor=actor)
+
+    assert store.history("again").latest.read_text() == record.replace("name: demo", "name: again")

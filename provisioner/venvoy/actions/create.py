@@ -34,12 +34,16 @@ _RELATIVE = re.compile(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What a new environment should be. `python` is a version or a path; `force` replaces one of the same name."""
+    """What a new environment should be. `python` is a version or a path; `force` replaces one of the same name.
+
+    `pins` is the text of its requirements.txt where that is a record of what came out, not anybody's wish.
+    """
 
     name: str
     python: str | None = None
     requirements: Path | None = None
     dev_requirements: Path | None = None
+    pins: str | None = None
     prefix: Path | None = None
     env_file: tuple[Path, ...] = ()
     force: bool = False
@@ -120,6 +124,7 @@ def _empty(prefix: Path) -> bool:
 def _described(
     plan: Plan, base: Base, texts: Mapping[str, str], *, prefix: Path, old: Environment | None
 ) -> Environment:
+    wished = {} if plan.pins is not None else texts
     return Environment(
         name=plan.name,
         prefix=prefix,
@@ -130,8 +135,8 @@ def _described(
         created=datetime.now(UTC).replace(microsecond=0),
         system=platform.system(),
         architecture=base.platform.partition("-")[2],
-        packages=_listed(texts.get(REQUIREMENTS, "")),
-        dev_packages=_listed(texts.get(DEV_REQUIREMENTS, "")),
+        packages=_listed(wished.get(REQUIREMENTS, "")),
+        dev_packages=_listed(wished.get(DEV_REQUIREMENTS, "")),
         env_file=plan.env_file or (old.env_file if old else ()),
     )
 
@@ -159,12 +164,14 @@ def _from_files(texts: Mapping[str, str], on_line: OnLine | None) -> Fill:
 
 def _requirement_texts(store: Store, plan: Plan) -> dict[str, str]:
     """The requirements files by the name that they get in the environment's folder."""
+    if plan.pins is not None:
+        return {REQUIREMENTS: plan.pins, DEV_REQUIREMENTS: ""}
     given = {REQUIREMENTS: plan.requirements, DEV_REQUIREMENTS: plan.dev_requirements}
     texts = {}
     for name, path in given.items():
         kept = store.folder(plan.name) / name
         if path is not None:
-            texts[name] = _absolute(_text(path), path.absolute().parent)
+            texts[name] = absolute(_text(path), path.absolute().parent)
         elif kept.exists():
             texts[name] = _text(kept)
         else:
@@ -181,7 +188,7 @@ def _text(path: Path) -> str:
         raise InvalidInput(f"cannot read {path}: {error}") from error
 
 
-def _absolute(text: str, folder: Path) -> str:
+def absolute(text: str, folder: Path) -> str:
     """The same list with the files that it names found from anywhere."""
 
     def moved(line: str) -> str:

@@ -22,7 +22,7 @@ from ..model import Actor, Asked, Base, Diff, Environment, Package, Snapshot
 from ..process import OnLine
 from ..store import Store
 from .bases import VERSION, interpreter, interpreters
-from .create import Plan, create
+from .create import Plan, absolute, create
 from .diff import diff
 from .observe import observe
 from .record import record
@@ -43,12 +43,16 @@ class Restored:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Recipe:
-    """How a file is followed: `fill` installs and compares, `listed` are the requirements that somebody chose."""
+    """How a file is followed: `fill` installs and compares, `listed` are the requirements that somebody chose.
+
+    `pins` is the requirements.txt from which `init --force` makes the same again.
+    """
 
     name: str
     python: str
     base: Base
     fill: Callable[[Environment], None]
+    pins: str
     expected: Snapshot | None = None
     missing: tuple[Package, ...] = ()
     listed: tuple[Requirement, ...] = ()
@@ -73,7 +77,8 @@ def restore(
     source = source.absolute()
     follow = _lock_recipe if source.suffix == ".toml" else _wish_recipe
     recipe = follow(store, source, python, on_line)
-    plan = Plan(name=name or recipe.name or source.parent.name, python=str(recipe.base.path), force=force)
+    name = name or recipe.name or source.parent.name
+    plan = Plan(name=name, python=str(recipe.base.path), pins=recipe.pins, force=force)
     env = create(store, plan, actor=actor, fill=recipe.fill, on_line=on_line)
     return Restored(
         environment=_noted(store, env, recipe.listed, actor),
@@ -115,6 +120,7 @@ def _lock_recipe(store: Store, source: Path, python: str | None, on_line: OnLine
         python=python or said.language_version,
         base=base,
         fill=fill,
+        pins="".join(f"{_source(each)}\n" for each in fetched.packages),
         expected=expected,
         missing=tuple(each for each in expected.packages if each.name not in pinned),
         listed=tuple(_pin(each) for each in fetched.packages if each.direct),
@@ -136,6 +142,7 @@ def _wish_recipe(store: Store, source: Path, python: str | None, on_line: OnLine
         python=python or wish.python,
         base=interpreter(store, python) if python else _base(store, wish.python),
         fill=fill,
+        pins=absolute("".join(f"{each}\n" for each in wish.requirements), source.parent),
         listed=_requirements(wish),
     )
 
@@ -217,6 +224,11 @@ def _met(wish: Wish, found: Snapshot, source: Path) -> None:
 
 def _pin(package: Package) -> Requirement:
     return Requirement(f"{package.name}=={package.version}" if package.version else package.name)
+
+
+def _source(package: Package) -> str:
+    """The package as a line of a requirements file."""
+    return str(_pin(package)) if package.origin == "index" else f"{package.name} @ {package.url}"
 
 
 def _within(version: str, specifier: SpecifierSet) -> bool:
