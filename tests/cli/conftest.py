@@ -200,7 +200,8 @@ def new_user(
 
     def made(name: str) -> User:
         home = tmp_path_factory.mktemp(name)
-        (home / "work").mkdir()
+        for folder in ("work", "tmp"):
+            (home / folder).mkdir()
         (home / ".venvoy").mkdir()
         (_shared / "bases").mkdir(parents=True, exist_ok=True)
         (home / ".venvoy/bases").symlink_to(_shared / "bases")
@@ -208,6 +209,7 @@ def new_user(
             # uv asks each of pyenv's shims for its Python: that takes a second and finds no more.
             "PATH": os.pathsep.join([str(VENVOY.parent), *(each for each in folders if not each.endswith("/shims"))]),
             "HOME": str(home),
+            "TMPDIR": str(home / "tmp"),
             "VENVOY_HOME": str(home / ".venvoy"),
             "VENVOY_PROJECTS": str(home / "venvoy-projects"),
             "JUPYTER_DATA_DIR": str(home / "jupyter/data"),

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from venvoy import files
+
 
 def editor(user, body):
     """A program that edits the file it is given as a user would."""
@@ -105,10 +107,15 @@ def test_a_file_that_changed_meanwhile_is_not_overwritten(carol, config):
 
 
 def test_an_editor_that_fails_changes_nothing(carol, config):
+    for kept in (carol.home / "tmp").glob("venvoy-*"):
+        files.remove(kept)
     before = config.read_text()
 
     assert carol("configure", "demo", "--edit", EDITOR=editor(carol, 'echo "# x" >> "$1"; exit 3')).code == 7
     assert carol("configure", "nobody", "--edit", EDITOR="true").code == 3
+    assert carol("configure", "demo", "--edit", EDITOR="false").code == 7
+    assert carol("configure", "demo", "--edit", EDITOR="true").code == 0
+    assert len(list((carol.home / "tmp").glob("venvoy-*"))) == 1  # only what was written is kept
     assert config.read_text() == before
 
 

@@ -140,7 +140,9 @@ class Ran:
     @property
     def text(self) -> str:
         """All that a person would read."""
-        return "\n".join([self.stdout, self.stderr, *(each["text/plain"] for each in self.shown), self.result, self.error])
+        return "\n".join(
+            [self.stdout, self.stderr, *(each["text/plain"] for each in self.shown), self.result, self.error]
+        )
 
     def hear(self, message: dict[str, Any], after: float) -> None:
         self.messages.append((after, message))

@@ -69,9 +69,7 @@ def test_the_connection_file_is_the_owners_alone(live: Any) -> None:
     assert json.loads(file.read_text())["transport"] == "ipc"
 
 
-def test_ports_where_kernel_json_asks_for_them(
-    environment: Make, start: Start, configure: Callable[..., None]
-) -> None:
+def test_ports_where_kernel_json_asks_for_them(environment: Make, start: Start, configure: Callable[..., None]) -> None:
     env = environment()
     configure(env, transport="tcp")
 
@@ -189,7 +187,8 @@ def test_sessions_that_nobody_attends_any_more_are_swept(environment: Make, star
     dead = settings.runtime / "0123456789ab"
     dead.mkdir()
     subprocess.run(
-        ["python3", "-c", "import socket, sys; socket.socket(socket.AF_UNIX).bind(sys.argv[1])", dead / "guest.sock"], check=True
+        ["python3", "-c", "import socket, sys; socket.socket(socket.AF_UNIX).bind(sys.argv[1])", dead / "guest.sock"],
+        check=True,
     )
 
     start(environment())

@@ -151,7 +151,9 @@ def test_a_client_that_ends_the_argv_ends_the_kernel(
     print(f"all gone {took:.2f} s after {end.name}")
 
 
-def test_a_polite_shutdown_ends_the_argv_with_the_kernels_code(environment: Make, launch: Start, sessions: Start) -> None:
+def test_a_polite_shutdown_ends_the_argv_with_the_kernels_code(
+    environment: Make, launch: Start, sessions: Start
+) -> None:
     live, launcher = launch(environment())
 
     live.client.shutdown()
@@ -210,7 +212,9 @@ def test_a_client_that_is_killed_takes_the_kernel_with_it_unless_it_was_to_stay(
     argv = [sys.executable, "-c", _CLIENT, kernelspec(environment()), tmp_path / "c.json", *before]
     client = subprocess.Popen(argv, stdout=subprocess.PIPE, text=True, cwd=tmp_path)
     launcher = int(client.stdout.readline())
-    eventually(lambda: any((Path(os.environ["XDG_RUNTIME_DIR"]) / "venvoy" / each / "ready").exists() for each in sessions()))
+    eventually(
+        lambda: any((Path(os.environ["XDG_RUNTIME_DIR"]) / "venvoy" / each / "ready").exists() for each in sessions())
+    )
 
     client.kill()
     client.communicate()
@@ -224,7 +228,9 @@ def test_a_client_that_is_killed_takes_the_kernel_with_it_unless_it_was_to_stay(
 
 def test_an_environment_that_is_gone_is_named_on_stderr(environment: Make, kernelspec: Start, tmp_path: Path) -> None:
     argv = json.loads(kernelspec(environment()).read_text())["argv"]
-    words = [word.replace("shared-3.12", "nobodys").replace("{connection_file}", str(tmp_path / "c.json")) for word in argv]
+    words = [
+        word.replace("shared-3.12", "nobodys").replace("{connection_file}", str(tmp_path / "c.json")) for word in argv
+    ]
 
     said = subprocess.run(words, capture_output=True, text=True, check=False, timeout=60)
 

@@ -26,7 +26,7 @@ from venvoy.store import Store
 pytestmark = pytest.mark.xdist_group("isolation")
 Start = Callable[..., Any]
 Make = Callable[..., Environment]
-SECRET = "swordfish-7781"
+SECRET = "swordfish-7781"  # noqa: S105  # what must be found nowhere
 COMM = """\
 comm==0.2.3 --hash=sha256:c615d91d75f7f04f095b30d1c1711babd43bdc6419c1be9886a85f2f4e489417
 """
@@ -43,6 +43,11 @@ def _installed(env: Environment) -> set[str]:
     return set(inventory.names(env.prefix))
 
 
+_METADATA = """
+import importlib.metadata, json
+print(json.dumps([{"name": each.metadata["Name"]} for each in importlib.metadata.distributions()]))
+"""
+
 # --- what the user sees of us ----------------------------------------------------------------------------------------
 
 
@@ -53,8 +58,7 @@ def _installed(env: Environment) -> set[str]:
         "!pip list --format=json",
         "!uv pip list --format=json 2>/dev/null",
         "%uv pip list --format=json",
-        "import subprocess, sys; print(subprocess.check_output([sys.executable, '-c', 'import importlib.metadata as m, json; "
-        "print(json.dumps([{\"name\": each.metadata[\"Name\"]} for each in m.distributions()]))'], text=True))",
+        f"import subprocess, sys; print(subprocess.check_output([sys.executable, '-c', {_METADATA!r}], text=True))",
     ],
     ids=["%pip", "!pip", "!uv", "%uv", "metadata"],
 )
@@ -72,7 +76,9 @@ def test_a_freeze_by_pip_and_our_own_record_have_nothing_of_ours(environment: Ma
     assert [each.name for each in observe(store, environment()).packages] == ["pip"]
 
 
-def test_an_ipykernel_of_the_environments_own_is_the_one_that_runs(environment: Make, start: Start, store: Store) -> None:
+def test_an_ipykernel_of_the_environments_own_is_the_one_that_runs(
+    environment: Make, start: Start, store: Store
+) -> None:
     env = environment("own-kernel", adjust=lambda env: _install(env, "ipykernel<7.4"))
     live = start(env)
 
@@ -187,7 +193,13 @@ def test_uv_is_there_where_the_user_has_none(environment: Make, start: Start) ->
 
 
 def test_the_servers_secrets_do_not_reach_the_kernel(environment: Make, start: Start) -> None:
-    names = ("JUPYTERHUB_API_TOKEN", "JUPYTERHUB_SERVICE_PREFIX", "JUPYTER_TOKEN", "JPY_API_TOKEN", "CONFIGPROXY_AUTH_TOKEN")
+    names = (
+        "JUPYTERHUB_API_TOKEN",
+        "JUPYTERHUB_SERVICE_PREFIX",
+        "JUPYTER_TOKEN",
+        "JPY_API_TOKEN",
+        "CONFIGPROXY_AUTH_TOKEN",
+    )
     live = start(environment(), env_vars=dict.fromkeys(names, SECRET))
 
     ran = live.run("import os; print(dict(os.environ), open('/proc/self/environ').read())")
@@ -241,7 +253,12 @@ def test_variables_from_a_file_reach_the_kernel_and_nothing_else(
     assert SECRET not in str(shim.cmdline() if shim.is_running() else "")
     assert SECRET not in caplog.text
     assert SECRET not in "".join(capfd.readouterr())
-    places = (settings.home, settings.projects, Path(os.environ["JUPYTER_DATA_DIR"]), Path(os.environ["JUPYTER_RUNTIME_DIR"]))
+    places = (
+        settings.home,
+        settings.projects,
+        Path(os.environ["JUPYTER_DATA_DIR"]),
+        Path(os.environ["JUPYTER_RUNTIME_DIR"]),
+    )
     written = [each for place in places for each in place.rglob("*") if each.is_file() and each.suffix in _TEXTS]
     assert written
     assert not [each for each in written if SECRET in each.read_text(errors="replace")]
@@ -288,7 +305,9 @@ def test_the_command_that_it_names_mends_it(environment: Make, start: Start) -> 
     with pytest.raises(KernelUnusable) as raised:
         start(env)
 
-    subprocess.run([env.python, "-m", "pip", *raised.value.hint.splitlines()[0].split(" -- pip ")[1].split()], check=True)
+    subprocess.run(
+        [env.python, "-m", "pip", *raised.value.hint.splitlines()[0].split(" -- pip ")[1].split()], check=True
+    )
 
     assert start(env).run("6 * 7").result == "42"
 

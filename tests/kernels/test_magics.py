@@ -38,7 +38,9 @@ def _first(ran: Any) -> float:
 
 @pytest.mark.parametrize("verb", VERBS)
 @pytest.mark.parametrize("form", ["%env-{}", "%env_{}", "env-{}", "  %env-{}", "x = 1\n%env-{}", "env_{}"])
-def test_every_form_of_a_magic_answers_with_a_table_for_notebooks_and_for_consoles(live: Any, verb: str, form: str) -> None:
+def test_every_form_of_a_magic_answers_with_a_table_for_notebooks_and_for_consoles(
+    live: Any, verb: str, form: str
+) -> None:
     ran = live.run(form.format(verb))
 
     assert ran.status == "ok", ran.text
@@ -50,7 +52,9 @@ def test_every_form_of_a_magic_answers_with_a_table_for_notebooks_and_for_consol
 
 
 @pytest.mark.parametrize("verb", VERBS)
-@pytest.mark.parametrize("form", ["%env-{} --help", "env-{} --help", "%env-{}?", "?%env-{}", "env-{}?", "%env_{}??", "?env_{}"])
+@pytest.mark.parametrize(
+    "form", ["%env-{} --help", "env-{} --help", "%env-{}?", "?%env-{}", "env-{}?", "%env_{}??", "?env_{}"]
+)
 def test_every_way_to_ask_for_help_helps(live: Any, verb: str, form: str) -> None:
     ran = live.run(form.format(verb))
 
@@ -136,7 +140,7 @@ def test_the_text_of_another_language_stays_as_it_is(live: Any) -> None:
     [
         ("%env-status --bogus", "%env-status: unrecognized arguments: --bogus\nusage: %env-status"),
         ("%env-history --last soon", "invalid int value: 'soon'"),
-        ("%env-status 'open", "cannot read \"'open\": No closing quotation"),
+        ("%env-status 'open", 'cannot read "\'open": No closing quotation'),
     ],
 )
 def test_errors_are_sentences_without_tracebacks(live: Any, line: str, said: str) -> None:
@@ -210,9 +214,7 @@ def test_whoever_asks_is_shown_something_although_the_answer_takes_its_time(
     live.finish(sent)
 
 
-def test_cells_run_on_when_nobody_attends_the_kernel_any_more(
-    environment: Make, start: Start, wheels: Any
-) -> None:
+def test_cells_run_on_when_nobody_attends_the_kernel_any_more(environment: Make, start: Start, wheels: Any) -> None:
     wheels.add("unattended")
     live = start(environment("lonely"))
     (Path(live.manager.ip).parent / "guest.sock").unlink()
@@ -235,7 +237,8 @@ def test_cells_run_on_when_nobody_attends_the_kernel_any_more(
 def _notebook(env: Environment, *cells: str) -> nbformat.NotebookNode:
     spec = {"name": kernelspecs.spec_name(env.name), "display_name": env.name, "language": "python"}
     return nbformat.v4.new_notebook(
-        cells=[nbformat.v4.new_code_cell(cell) for cell in cells], metadata={"kernelspec": spec, "language_info": {"name": "python"}}
+        cells=[nbformat.v4.new_code_cell(cell) for cell in cells],
+        metadata={"kernelspec": spec, "language_info": {"name": "python"}},
     )
 
 

@@ -1,7 +1,6 @@
 """Whatever is installed, by whomever and however, is in the record once it is done, with who asked for what."""
 
 import hashlib
-import os
 import subprocess
 import threading
 from collections.abc import Callable
@@ -295,8 +294,7 @@ def test_what_came_from_a_file_or_a_repository_is_told_as_such(
     [
         "%pip install {0} there-is-no-such-thing",
         "!uv pip install {0} there-is-no-such-thing",
-        "import subprocess, sys\nsubprocess.run([sys.executable, '-m', 'pip', 'install', 'there-is-no-such-thing', "
-        "*'{0}'.split()], check=True)",
+        "import subprocess\nsubprocess.run('pip install there-is-no-such-thing {0}'.split(), check=True)",
         "1 / 0",
         "import math",
         "!echo pip install flask",

@@ -1,156 +1,213 @@
-"""A real JupyterLab server on this machine, and a client of its REST API and websockets."""
+"""A real JupyterLab server, and a browser's way to speak with it: REST and a websocket."""
 
 import json
 import os
-import re
+import secrets
+import shutil
 import subprocess
 import sys
+import tempfile
 import time
+import urllib.error
+import urllib.request
 import uuid
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.error import HTTPError
-from urllib.request import Request, urlopen
 
 import pytest
 import websocket
 
+from venvoy import settings as venvoy_settings
+from venvoy.actions.create import Plan, create
+from venvoy.actions.launch import kernel_of
+from venvoy.frontends import kernelspecs
+from venvoy.model import Actor, Environment
 from venvoy.settings import Settings
+from venvoy.store import Store
 
-PATIENCE = 90
-TOKEN = "a-token-of-the-tests"  # noqa: S105
+PATIENCE = 60
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.network)  # the kernel that is lent comes from the index
+
+
+@pytest.fixture(scope="module")
+def _home(tmp_path_factory: pytest.TempPathFactory, _shared: Path) -> Iterator[Mapping[str, str]]:
+    home = tmp_path_factory.mktemp("server")
+    # A Unix socket's path must be short, and pytest's folders are not.
+    runtime = Path(tempfile.mkdtemp(prefix="vl", dir="/tmp"))
+    for name in ("payloads", "bases"):
+        (_shared / name).mkdir(parents=True, exist_ok=True)
+        (home / ".venvoy").mkdir(exist_ok=True)
+        (home / ".venvoy" / name).symlink_to(_shared / name)
+    (home / "work").mkdir()
+    yield {
+        "HOME": str(home),
+        "VENVOY_HOME": str(home / ".venvoy"),
+        "VENVOY_PROJECTS": str(home / "venvoy-projects"),
+        "JUPYTER_DATA_DIR": str(home / "jupyter/data"),
+        "JUPYTER_RUNTIME_DIR": str(home / "jupyter/runtime"),
+        "JUPYTER_CONFIG_DIR": str(home / "jupyter/config"),
+        "IPYTHONDIR": str(home / ".ipython"),
+        "XDG_RUNTIME_DIR": str(runtime),
+    }
+    for folder in (runtime, home):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(autouse=True)
+def settings(
+    settings: Settings, _home: Mapping[str, str], _machine: Mapping[str, str], monkeypatch: pytest.MonkeyPatch
+) -> Settings:
+    for name, value in (_machine | _home).items():
+        monkeypatch.setenv(name, value)
+    return venvoy_settings.current()
+
+
+@pytest.fixture
+def environment(store: Store, actor: Actor, pythons: Mapping[str, Path]) -> Callable[[str], Environment]:
+    """An environment of that name with its kernelspec, on Python 3.12."""
+
+    def made(name: str) -> Environment:
+        if store.exists(name):
+            return store.environment(name)
+        if "3.12" not in pythons:
+            pytest.skip("not obtainable: no Python 3.12 on this machine")
+        env = create(store, Plan(name=name, python=str(pythons["3.12"])), actor=actor)
+        kernelspecs.write(kernelspecs.spec(store, env, encrypts=kernel_of(store, env).encrypts))
+        return env
+
+    return made
 
 
 @dataclass
-class Server:
-    """One running server; `log` is its standard error."""
+class Answer:
+    """What a cell came to."""
 
-    process: subprocess.Popen[bytes]
-    log: Path
-    address: str
-    open: "Channels | None" = None
-
-    def ask(self, method: str, path: str, body: object = None) -> tuple[int, Any]:
-        """The status and the JSON that the server answers with, errors too."""
-        data = None if body is None else json.dumps(body).encode()
-        headers = {"Authorization": f"token {TOKEN}", "Content-Type": "application/json"}
-        request = Request(f"http://{self.address}{path}", data=data, headers=headers, method=method)
-        try:
-            with urlopen(request, timeout=PATIENCE) as answer:  # noqa: S310
-                text = answer.read()
-                return answer.status, json.loads(text) if text else None
-        except HTTPError as error:
-            with error:
-                return error.code, json.loads(error.read())
-
-    def channels(self, kernel: str) -> "Channels":
-        """Open a kernel's websocket; the one opened before is closed."""
-        self.hang_up()
-        url = f"ws://{self.address}/api/kernels/{kernel}/channels?token={TOKEN}"
-        self.open = Channels(websocket.create_connection(url, timeout=PATIENCE))
-        return self.open
-
-    def hang_up(self) -> None:
-        if self.open is not None:
-            self.open.socket.close(timeout=1)
-            self.open = None
+    text: str = ""
+    html: str = ""
+    error: str = ""
 
 
 @dataclass
 class Channels:
-    """A kernel's websocket, as JupyterLab opens it."""
+    """A notebook's websocket to its kernel."""
 
     socket: websocket.WebSocket
+    session: str = field(default_factory=lambda: uuid.uuid4().hex)
+    states: list[str] = field(default_factory=list)
 
     def send(self, code: str) -> str:
-        header = {
-            "msg_id": uuid.uuid4().hex,
-            "msg_type": "execute_request",
-            "username": "",
-            "session": "s",
-            "version": "5.3",
-        }
-        content = {"code": code, "silent": False, "store_history": True, "allow_stdin": False, "stop_on_error": True}
-        message = {
-            "header": header,
-            "parent_header": {},
-            "metadata": {},
-            "content": content,
-            "channel": "shell",
-            "buffers": [],
-        }
+        sent = uuid.uuid4().hex
+        header = {"msg_id": sent, "msg_type": "execute_request", "session": self.session, "username": "", "version": "5.3"}
+        content = {"code": code, "silent": False, "store_history": True, "allow_stdin": False}
+        message = {"header": header, "parent_header": {}, "metadata": {}, "content": content, "channel": "shell"}
         self.socket.send(json.dumps(message))
-        return header["msg_id"]
+        return sent
 
-    def until_idle(self, sent: str) -> list[dict[str, Any]]:
-        """All that came of one cell."""
-        heard, waiting = [], {"idle", "execute_reply"}
-        while waiting:
-            message = json.loads(self.socket.recv())
-            if message["parent_header"].get("msg_id") == sent:
-                heard.append(message)
-                waiting -= {message["msg_type"], message["content"].get("execution_state")}
-        return heard
+    def hear(self, sent: str, *, until: str = "") -> Answer:
+        """What comes of a cell, to its end or until it prints `until`."""
+        answer, done = Answer(), set()
+        while done != {"reply", "idle"}:
+            message = self.message()
+            if message["parent_header"].get("msg_id") != sent:
+                continue
+            content = message["content"]
+            match message["msg_type"]:
+                case "stream":
+                    answer.text += content["text"]
+                case "display_data" | "execute_result":
+                    answer.text += content["data"]["text/plain"]
+                    answer.html += content["data"].get("text/html", "")
+                case "error":
+                    answer.error = f"{content['ename']}: {content['evalue']}"
+                case "execute_reply":
+                    done.add("reply")
+                case "status" if content["execution_state"] == "idle":
+                    done.add("idle")
+            if until and until in answer.text:
+                break
+        return answer
 
-    def run(self, code: str) -> str:
-        """What a person would read below the cell."""
-        return "\n".join(_read(each) for each in self.until_idle(self.send(code)))
+    def message(self) -> dict[str, Any]:
+        message: dict[str, Any] = json.loads(self.socket.recv())
+        if message["msg_type"] == "status":
+            self.states.append(message["content"]["execution_state"])
+        return message
+
+    def run(self, code: str) -> Answer:
+        return self.hear(self.send(code))
+
+    def until(self, state: str) -> None:
+        while state not in self.states:
+            self.message()
 
 
-def _read(message: dict[str, Any]) -> str:
-    content = message["content"]
-    shown = content.get("data", {}).get("text/plain", "") if isinstance(content.get("data"), dict) else ""
-    return content.get("text", "") or shown or content.get("ename", "")
+@dataclass
+class Lab:
+    """A server that runs, as its browser sees it."""
+
+    address: str
+    token: str
+    log: Path
+    work: Path
+
+    def ask(self, method: str, path: str, body: object = None) -> tuple[int, Any]:
+        """One request; returns the status and what the JSON says."""
+        request = urllib.request.Request(  # noqa: S310  # an address of ours
+            f"{self.address}/api/{path}",
+            method=method,
+            data=None if body is None else json.dumps(body).encode(),
+            headers={"Authorization": f"token {self.token}", "Content-Type": "application/json"},
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=PATIENCE) as answer:  # noqa: S310
+                text = answer.read()
+                return answer.status, json.loads(text) if text else None
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, json.loads(error.read())
+
+    def open(self, kernel: str, notebook: str = "analysis.ipynb") -> tuple[int, Any]:
+        """Open a notebook with a kernel; returns the status and the session's model, or the error's."""
+        return self.ask(
+            "POST", "sessions", {"name": notebook, "path": notebook, "type": "notebook", "kernel": {"name": kernel}}
+        )
+
+    def channels(self, kernel: str) -> Channels:
+        address = f"{self.address.replace('http', 'ws', 1)}/api/kernels/{kernel}/channels?session_id={uuid.uuid4().hex}"
+        return Channels(
+            websocket.create_connection(address, header=[f"Authorization: token {self.token}"], timeout=PATIENCE)
+        )
+
+
+@pytest.fixture(scope="module")
+def _lab(_home: Mapping[str, str], _machine: Mapping[str, str]) -> Iterator[Lab]:
+    token, log = secrets.token_hex(16), Path(_home["HOME"], "server.log")
+    argv = [
+        sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--port=0", f"--IdentityProvider.token={token}",
+        f"--ServerApp.root_dir={_home['HOME']}/work", "--KernelRestarter.time_to_dead=0.3",
+    ]  # fmt: skip
+    with log.open("w") as said:
+        process = subprocess.Popen(argv, env={**os.environ, **_machine, **_home}, stdout=said, stderr=said)
+    runtime = Path(_home["JUPYTER_RUNTIME_DIR"])
+    for _ in range(PATIENCE * 20):
+        if found := list(runtime.glob(f"jpserver-{process.pid}.json")):
+            break
+        assert process.poll() is None, log.read_text()
+        time.sleep(0.05)
+    port = json.loads(found[0].read_text())["port"]
+    yield Lab(f"http://127.0.0.1:{port}", token, log, Path(_home["HOME"], "work"))
+    process.terminate()
+    process.wait(30)
 
 
 @pytest.fixture
-def serve(settings: Settings, tmp_path: Path) -> Iterator[Callable[..., Server]]:
-    """Start JupyterLab as a user would, without a browser."""
-    running: list[Server] = []
-
-    def served(*arguments: str) -> Server:
-        log = tmp_path / f"server-{len(running)}.log"
-        argv = [
-            sys.executable,
-            "-m",
-            "jupyterlab",
-            "--no-browser",
-            "--allow-root",
-            "--port=0",
-            f"--IdentityProvider.token={TOKEN}",
-        ]
-        with log.open("wb") as stream:
-            process = subprocess.Popen(
-                [*argv, f"--ServerApp.root_dir={tmp_path}", *arguments], stderr=stream, stdout=stream, env=os.environ
-            )
-        running.append(Server(process=process, log=log, address=_address(process, log)))
-        return running[-1]
-
-    yield served
-    for server in running:
-        server.hang_up()
-        _stop(server.process)
-
-
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    process.terminate()
-    try:
-        process.wait(5)
-    except subprocess.TimeoutExpired:
-        # After any kernel that failed to start, ours or not, jupyter_server does not end on SIGTERM: the kernel stays
-        # among MultiKernelManager._pending_kernels, and shutdown_all fails on it (jupyter_client 8.10, server 2.21).
-        process.kill()
-        process.wait()
-
-
-def _address(process: subprocess.Popen[bytes], log: Path) -> str:
-    deadline = time.monotonic() + PATIENCE
-    while time.monotonic() < deadline:
-        found = re.search(r"http://((?:localhost|127\.0\.0\.1):\d+)/lab", log.read_text("utf-8", "replace"))
-        if found:
-            return found[1]
-        assert process.poll() is None, log.read_text("utf-8", "replace")
-        time.sleep(0.1)
-    raise AssertionError(log.read_text("utf-8", "replace"))
+def lab(_lab: Lab, settings: Settings) -> Lab:
+    """The server, and everything that the test leaves in it is closed in the end."""
+    return _lab

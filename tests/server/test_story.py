@@ -1,140 +1,160 @@
-"""The whole story in a real JupyterLab server, through its REST API and a websocket, as JupyterLab itself does it."""
+"""The whole story, as a browser sees it: a notebook is opened, works, installs, freezes, is restarted and closed."""
 
-import json
 import os
-import signal
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import psutil
 import pytest
 
-from venvoy.actions.create import Plan, create
-from venvoy.actions.launch import kernel_of
+from venvoy.formats.pylock import parse
 from venvoy.frontends import kernelspecs
 from venvoy.model import Environment
+from venvoy.settings import Settings
+from venvoy.store import Store
 
-pytestmark = [pytest.mark.network, pytest.mark.slow, pytest.mark.xdist_group("server")]
-
-
-@pytest.fixture
-def env(store, actor):
-    made = create(store, Plan(name="story"), actor=actor)
-    kernelspecs.write(kernelspecs.spec(store, made, encrypts=kernel_of(store, made).encrypts))
-    return made
+pytestmark = pytest.mark.xdist_group("server")
+Make = Callable[[str], Environment]
 
 
-def _eventually(holds: Callable[[], object], *, within: float = 30) -> None:
-    deadline = time.monotonic() + within
-    while not holds():
-        assert time.monotonic() < deadline, "it never came true"
-        time.sleep(0.05)
+def _eventually(holds: Callable[[], object]) -> None:
+    for _ in range(2000):
+        if holds():
+            return
+        time.sleep(0.01)
+    raise AssertionError("it never came true")
 
 
-def _begun(server, env: Environment, path: str = "analysis.ipynb") -> tuple[int, dict]:
-    body = {"path": path, "name": path, "type": "notebook", "kernel": {"name": kernelspecs.spec_name(env.name)}}
-    return server.ask("POST", "/api/sessions", body)
+def _site(env: Environment) -> Path:
+    return next(env.prefix.glob("lib/python*/site-packages"))
 
 
-def test_a_researchers_day(serve, env, store, settings, wheels):
-    wheels.add("tinytool", "1.0")
-    server, project = serve(), store.project("story")
-    listed = server.ask("GET", "/api/kernelspecs")[1]["kernelspecs"]
-    assert listed["venvoy-story"]["spec"]["display_name"] == "story (venvoy)"
-    assert "logo-svg" in listed["venvoy-story"]["resources"]
+def test_the_whole_story(environment: Make, lab: Any, store: Store, settings: Settings, wheels: Any) -> None:
+    env = environment("research")
+    wheels.add("tiny")
+    project = store.project(env.name)
+    before = (project / "environment.yml").read_text()
 
-    status, session = _begun(server, env)
+    status, session = lab.open(kernelspecs.spec_name(env.name))
     assert status == 201, session
     kernel = session["kernel"]["id"]
-    cells = server.channels(kernel)
-    assert str(env.prefix) in cells.run("import sys; print(sys.prefix)")
+    notebook = lab.channels(kernel)
+    pid = int(notebook.run("import os; print(os.getpid(), flush=True)").text)
 
-    before = (project / "environment.yml").read_text("utf-8")
-    cells.run(f"%pip install -q --no-index --find-links {wheels.folder} tinytool")
-    _eventually(lambda: (project / "environment.yml").read_text("utf-8") != before)
-    assert "- tinytool==1.0" in (project / "environment.yml").read_text("utf-8")
-    last = json.loads((project / ".venvoy/log.jsonl").read_text("utf-8").splitlines()[-1])
-    assert last["actor"]["kind"] == "cell"
-    assert last["actor"]["notebook"].endswith("analysis.ipynb")
-    assert last["asked"][0]["names"] == ["tinytool"]
+    assert "Successfully installed tiny-1.0" in notebook.run(f"%pip install --no-index --find-links {wheels.folder} tiny").text
+    _eventually(lambda: (project / "environment.yml").read_text() != before)
+    assert "tiny==1.0" in (project / "environment.yml").read_text()
+    entry = store.history(env.name).entries()[-1]
+    assert (entry.actor.kind, Path(entry.actor.notebook).name) == ("cell", "analysis.ipynb")
+    assert entry.asked[0].names == ("tiny",)
 
-    assert "1 package cannot be fetched again" in cells.run("%env-freeze")
-    assert "tinytool" in (project / "pylock.toml").read_text("utf-8")
+    assert not notebook.run("%pip install --quiet six").error
+    frozen = notebook.run("%env-freeze")
+    lock = parse((project / "pylock.toml").read_text(), "pylock.toml")
+    pinned = {str(each.name): each for each in lock.packages}
+    assert "tiny" in frozen.text
+    assert "not on the public index" in frozen.html
+    assert pinned["six"].wheels[0].url.startswith("https://files.pythonhosted.org/")
+    assert len(pinned["six"].wheels[0].hashes["sha256"]) == 64
+    assert "Matches the freeze" in notebook.run("%env-status").html
 
-    sent = cells.send("import time\nprint('begun')\ntime.sleep(600)")
-    time.sleep(1)
-    assert server.ask("POST", f"/api/kernels/{kernel}/interrupt")[0] == 204
-    assert "KeyboardInterrupt" in "\n".join(each["content"].get("ename", "") for each in cells.until_idle(sent))
+    sent = notebook.send("import time; print('on', flush=True); time.sleep(60)")
+    notebook.hear(sent, until="on")
+    assert lab.ask("POST", f"kernels/{kernel}/interrupt")[0] == 204
+    assert notebook.hear(sent).error == "KeyboardInterrupt: "
 
-    cells.run("remembered = 42")
-    server.hang_up()
-    assert server.ask("POST", f"/api/kernels/{kernel}/restart")[0] == 200
-    cells = server.channels(kernel)
-    assert "False" in cells.run("'remembered' in globals()")
-    assert "1.0" in cells.run("import tinytool; tinytool.__version__")
+    notebook.run("kept = 1")
+    assert lab.ask("POST", f"kernels/{kernel}/restart")[0] == 200
+    assert notebook.run("kept").error.startswith("NameError")
+    assert notebook.run("import six, tiny; tiny.__version__").text == "'1.0'"
+    assert not psutil.pid_exists(pid)
+    pid = int(notebook.run("import os; print(os.getpid(), flush=True)").text)
 
-    pid = int(cells.run("import os; print(os.getpid())").strip())
-    server.hang_up()
-    assert server.ask("DELETE", f"/api/sessions/{session['id']}")[0] == 204
-    _eventually(lambda: not Path(f"/proc/{pid}").exists())
-    _eventually(lambda: not os.listdir(settings.runtime))
-    assert not list(Path(os.environ["JUPYTER_RUNTIME_DIR"]).glob(f"kernel-{kernel}*"))
+    assert lab.ask("DELETE", f"sessions/{session['id']}")[0] == 204
+    notebook.socket.close()
+    _eventually(lambda: not psutil.pid_exists(pid))
+    assert not list(settings.runtime.iterdir())
+    assert not list(Path(os.environ["JUPYTER_RUNTIME_DIR"]).glob("kernel-*"))
+    assert lab.ask("GET", "kernels") == (200, [])
+    assert "without encryption" not in lab.log.read_text()
+    assert "Traceback" not in lab.log.read_text()
 
 
-def test_a_kernel_that_cannot_start_says_why_in_the_answer(serve, env, settings):
-    site = next(env.prefix.glob("lib/python*/site-packages"))
-    (site / "sitecustomize.py").write_text("raise SystemExit('the disk is 100% full')\n", "utf-8")
-    server = serve()
+def test_the_kernel_is_in_the_servers_list_with_its_logo(environment: Make, lab: Any) -> None:
+    env = environment("listed")
 
-    status, said = _begun(server, env)
+    _, listed = lab.ask("GET", "kernelspecs")
+
+    spec = listed["kernelspecs"][kernelspecs.spec_name(env.name)]
+    assert spec["spec"]["display_name"] == "listed (venvoy)"
+    assert spec["spec"]["metadata"]["venvoy"] == {"environment": "listed"}
+    assert spec["resources"]["logo-svg"].endswith(".svg")
+
+
+def test_a_launch_that_fails_is_explained_in_the_answer(environment: Make, lab: Any, settings: Settings) -> None:
+    env = environment("broken")
+    (_site(env) / "sitecustomize.py").write_text("import os; os.write(2, b'all 100% my fault\\n'); os._exit(3)")
+
+    status, answer = lab.open(kernelspecs.spec_name(env.name))
 
     assert status == 500
-    assert "the disk is 100" in said["message"]
-    assert "venvoy repair story" in said["message"]
-    assert "%%" not in said["message"]
-    assert server.ask("GET", "/api/kernels")[1] == []
-    assert not os.listdir(settings.runtime)
+    assert "the kernel of 'broken' exited with 3 before it was ready" in answer["message"]
+    assert "all 100\uff05 my fault" in answer["message"]
+    assert "venvoy repair broken" in answer["message"]
+    assert "%%" not in answer["message"]
+    assert lab.ask("GET", "kernels") == (200, [])
+    assert not list(settings.runtime.iterdir())
+    assert not list(Path(os.environ["JUPYTER_RUNTIME_DIR"]).glob("kernel-*"))
 
 
-def test_what_the_administrator_forbids_a_kernelspec_cannot_allow(serve, env):
-    if os.getuid() != 0:
-        pytest.skip("not obtainable: a policy counts only when root owns it")
-    policy = Path(sys.prefix, "etc/venvoy/policy.yaml")
-    spec = Path(os.environ["JUPYTER_DATA_DIR"], "kernels", kernelspecs.spec_name(env.name), "kernel.json")
-    said = json.loads(spec.read_text("utf-8"))
-    said["metadata"]["kernel_provisioner"]["config"] = {"transport": "tcp", "record": False}
-    spec.write_text(json.dumps(said), "utf-8")
-    policy.parent.mkdir(parents=True, exist_ok=True)
-    server = serve()
-    try:
-        policy.write_text("prefixes: [/nowhere]\n", "utf-8")
-        refused = _begun(server, env, "refused.ipynb")
-        policy.write_text("transport: ipc\nrecord: true\n", "utf-8")
-        status, session = _begun(server, env, "allowed.ipynb")
-        connection = Path(os.environ["JUPYTER_RUNTIME_DIR"], f"kernel-{session['kernel']['id']}.json")
-        transport = json.loads(connection.read_text("utf-8"))["transport"]
-    finally:
-        policy.unlink()
+def test_what_does_not_fit_the_kernel_is_explained_with_what_mends_it(environment: Make, lab: Any) -> None:
+    env = environment("outdated")
+    (_site(env) / "traitlets-4.3.3.dist-info").mkdir()
+    (_site(env) / "traitlets-4.3.3.dist-info/METADATA").write_text("Name: traitlets\nVersion: 4.3.3\n")
 
-    assert refused[0] == 500
-    assert "may not run here" in refused[1]["message"]
-    assert status == 201
-    assert transport == "ipc"
+    status, answer = lab.open(kernelspecs.spec_name(env.name))
+
+    assert status == 500
+    assert "traitlets 4.3.3 is installed, but the kernel's" in answer["message"]
+    assert "venvoy run outdated -- pip install --upgrade traitlets" in answer["message"]
 
 
-def test_nothing_outlives_a_server_that_is_killed(serve, env, settings):
-    server = serve()
-    session = _begun(server, env)[1]
-    cells = server.channels(session["kernel"]["id"])
-    pids = cells.run(
-        "import os, signal, subprocess\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
-        "print(os.getpid(), subprocess.Popen(['sleep', '600']).pid)"
-    ).split()
-    cells.send("while True: pass")
+def test_a_crash_is_survived_and_explained_in_the_notebook(environment: Make, lab: Any) -> None:
+    _, session = lab.open(kernelspecs.spec_name(environment("research").name))
+    notebook = lab.channels(session["kernel"]["id"])
+    notebook.run("kept = 1")
 
-    server.process.send_signal(signal.SIGKILL)
-    server.process.wait()
+    notebook.send("import os; os.kill(os.getpid(), 9)")
+    notebook.until("restarting")
+    first = notebook.run("print('kept' in globals())")
 
-    _eventually(lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids))
-    _eventually(lambda: not os.listdir(settings.runtime))
+    assert "the kernel before this one was killed (SIGKILL), most often because the memory ran out" in first.text
+    assert "False" in first.text
+    assert lab.ask("DELETE", f"sessions/{session['id']}")[0] == 204
+    notebook.socket.close()
+
+
+@pytest.mark.parametrize("how", ["crash", "restart"])
+def test_a_kernel_that_cannot_start_again_is_dead_and_never_starting_for_ever(
+    environment: Make, lab: Any, settings: Settings, how: str
+) -> None:
+    env = environment(f"spoilt-by-{how}")
+    _, session = lab.open(kernelspecs.spec_name(env.name))
+    kernel = session["kernel"]["id"]
+    notebook = lab.channels(kernel)
+    notebook.run("1")
+    (_site(env) / "sitecustomize.py").write_text("import os; os.write(2, b'no more\\n'); os._exit(4)")
+
+    if how == "crash":
+        notebook.send("import os; os._exit(1)")
+    else:
+        assert lab.ask("POST", f"kernels/{kernel}/restart")[0] == 500
+    notebook.until("dead")
+    status, answer = lab.open(kernelspecs.spec_name(env.name), notebook="again.ipynb")
+
+    assert lab.ask("GET", "kernels") == (200, [])
+    assert (status, "no more" in answer["message"]) == (500, True)
+    notebook.socket.close()
+    _eventually(lambda: not list(settings.runtime.iterdir()))

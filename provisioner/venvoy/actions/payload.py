@@ -104,7 +104,7 @@ def _build(folder: Path, base: Base, lock: str, on_line: OnLine | None) -> None:
     try:
         files.replace(aside / "requirements.txt", lock)
         into = uv.into(aside, base.path, aside / "requirements.txt")
-        process.run(without_environment(into), on_line=on_line)
+        process.run(without_environment(into), on_line=_unnamed(on_line))
         distributions = tuple(dist_info.read(aside))
         manifest = {each.name: {"version": each.version, "requires": each.requires} for each in distributions}
         files.replace(aside / _MANIFEST, json.dumps(manifest, sort_keys=True, indent=1))
@@ -118,6 +118,13 @@ def _build(folder: Path, base: Base, lock: str, on_line: OnLine | None) -> None:
     except BaseException:
         files.remove(aside)
         raise
+
+
+def _unnamed(on_line: OnLine | None) -> OnLine | None:
+    """Pass progress on, but not the names of what is installed: they would be taken for the environment's."""
+    if on_line is None:
+        return None
+    return lambda line: None if line.startswith(" + ") else on_line(line)
 
 
 def _read(folder: Path) -> Payload:

@@ -54,7 +54,7 @@ class Answer(dict):
 
 def _magic(shell, folder, verb, help_):
     def magic(line):
-        return _asked(shell, folder, {"verb": verb, "words": _words(line)})
+        return _asked(shell, folder, {"verb": verb, "words": _words(line), "count": shell.execution_count})
 
     magic.__name__ = "env_%s" % verb
     magic.__doc__ = "%s\n\nMore: %%env-%s --help" % (help_, verb)

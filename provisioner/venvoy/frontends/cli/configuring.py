@@ -110,31 +110,40 @@ def _requirements(key: str, value: str) -> tuple[str, ...]:
 
 
 def _edited(store: Store, name: str) -> None:
-    """Have the user edit a copy, and put it in place if it is right and nobody else wrote meanwhile."""
+    """Have the user edit a copy and put it in place if it is right; one that is refused is kept, not lost."""
     if not store.exists(name):
         store.environment(name)
+    editor = _editor()
     file = store.folder(name) / CONFIG
-    before = file.read_text("utf-8")
     aside = Path(tempfile.mkdtemp(prefix="venvoy-"))
     # The same layout, so that the store's own reading tells what is wrong.
     copy = Store(replace(store.settings, home=aside))
     edited = copy.folder(name) / CONFIG
-    files.replace(edited, before, mode=0o600)
-    code = process.attend(Command(argv=(*_editor(), str(edited))))
-    if code:
-        raise CommandFailed(
-            f"the editor exited with {code}; {file} is as it was", hint=f"your edit: {edited}", code=code
-        )
+    before = file.read_bytes()
+    try:
+        files.replace(edited, before, mode=0o600)
+        code = process.attend(Command(argv=(*editor, str(edited))))
+        if code:
+            hint = f"your edit: {edited}" if edited.read_bytes() != before else ""
+            raise CommandFailed(f"the editor exited with {code}; {file} is as it was", hint=hint, code=code)
+        _accepted(store, name, copy=copy, before=before)
+    finally:
+        if not edited.exists() or edited.read_bytes() in (before, file.read_bytes()):
+            files.remove(aside)
+
+
+def _accepted(store: Store, name: str, *, copy: Store, before: bytes) -> None:
+    """Put the edited settings in place. Raises InvalidInput for a mistake in them, or when others wrote meanwhile."""
+    file, edited = (each.folder(name) / CONFIG for each in (store, copy))
     try:
         copy.environment(name)
     except InvalidInput as error:
         message = error.message.replace(str(edited), str(file))
         raise InvalidInput(message, hint=f"{file} is as it was; your edit: {edited}") from error
     with store.held(name):
-        if file.read_text("utf-8") != before:
+        if file.read_bytes() != before:
             raise InvalidInput(f"{file} was changed while you edited it", hint=f"your edit: {edited}")
-        files.replace(file, edited.read_text("utf-8"))
-    files.remove(aside)
+        files.replace(file, edited.read_bytes())
 
 
 def _editor() -> tuple[str, ...]:
