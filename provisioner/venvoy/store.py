@@ -74,6 +74,10 @@ class Store:
         self._roll_forward(name)
         return (self.folder(name) / "config.yaml").exists()
 
+    def namesake(self, name: str) -> str | None:
+        """Another environment whose name differs by case alone: kernels and some file systems take both for one."""
+        return next((each for each in self.names() if each != name and each.lower() == name.lower()), None)
+
     def environment(self, name: str) -> Environment:
         """Read one environment. Raises EnvironmentNotFound; InvalidInput with file and line for a wrong config.yaml."""
         self._roll_forward(name)

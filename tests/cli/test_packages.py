@@ -28,7 +28,7 @@ def test_a_package_in_place_of_the_name_is_understood(ada):
 
 def test_without_packages_the_environment_s_own_lists_are_installed(own):
     own.write("dev.txt", "gamma\n").rename(own.store.folder("demo") / "requirements-dev.txt")
-    own.done("remove", "demo", "alpha", "beta")
+    own.done("run", "demo", "--", "pip", "uninstall", "--quiet", "--yes", "alpha", "beta")
 
     assert changed(own.json("install", "demo", "--dev"))["added"] == ["gamma"]
     assert changed(own.json("install", "demo"))["added"] == ["alpha", "beta"]

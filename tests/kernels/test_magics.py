@@ -310,7 +310,7 @@ def test_the_extension_records_the_environment_of_any_other_kernel(
     before = live.run("%env-status")
     loaded = live.run("%load_ext venvoy")
     live.run(f"%pip install --no-index --find-links {wheels.folder} loaded")
-    eventually(lambda: "loaded==1.0" in store.history("research").latest.read_text())
+    eventually(lambda: store.history("research").entries()[-1].actor.kind == "cell")
     status = live.run("%env-status")
     live.manager.shutdown_kernel()
 
@@ -319,6 +319,7 @@ def test_the_extension_records_the_environment_of_any_other_kernel(
     assert status.shown[-1][TEXT].startswith("research: Python 3.")
     env = store.environment("research")
     assert (env.adopted, env.prefix) == (True, foreign)
+    assert "loaded==1.0" in store.history("research").latest.read_text()
     entry = store.history("research").entries()[-1]
     assert (entry.actor.kind, entry.actor.notebook) == ("cell", "/home/somebody/loaded.ipynb")
     assert entry.asked[0].names == ("loaded",)

@@ -62,7 +62,9 @@ def under(administered: Path, kernelspec: Callable[[Environment], Path]) -> Call
     def ran(policy: str, env: Environment, cell: str = "1", *, mode: int = 0o644, **variables: str) -> Any:
         _lay(administered, policy, mode=mode)
         argv = [administered / "bin/python", "-c", _SERVER, kernelspecs.spec_name(env.name), cell]
-        said = subprocess.run(argv, env=os.environ | variables, stdout=subprocess.PIPE, text=True, check=True, timeout=120)
+        said = subprocess.run(
+            argv, env=os.environ | variables, stdout=subprocess.PIPE, text=True, check=True, timeout=120
+        )
         return json.loads(said.stdout.splitlines()[-1])
 
     return ran
@@ -109,7 +111,9 @@ def test_a_kernel_without_encryption_does_not_run_where_it_is_demanded(environme
     assert "venvoy install plain-spoken 'ipykernel>=7.3'" in said["message"]
 
 
-def test_environments_run_only_in_the_folders_allowed(environment: Make, under: Any, store: Store, configure: Any) -> None:
+def test_environments_run_only_in_the_folders_allowed(
+    environment: Make, under: Any, store: Store, configure: Any
+) -> None:
     env = environment("free")
     configure(env, environment="free")
 
@@ -121,7 +125,9 @@ def test_environments_run_only_in_the_folders_allowed(environment: Make, under: 
     assert inside["printed"] == "runs\n"
 
 
-def test_variables_that_are_dropped_reach_no_kernel(environment: Make, under: Any, kernelspec: Any, configure: Any) -> None:
+def test_variables_that_are_dropped_reach_no_kernel(
+    environment: Make, under: Any, kernelspec: Any, configure: Any
+) -> None:
     env = environment("free")
     configure(env)
     said = json.loads(kernelspec(env).read_text())

@@ -104,7 +104,13 @@ class Channels:
 
     def send(self, code: str) -> str:
         sent = uuid.uuid4().hex
-        header = {"msg_id": sent, "msg_type": "execute_request", "session": self.session, "username": "", "version": "5.3"}
+        header = {
+            "msg_id": sent,
+            "msg_type": "execute_request",
+            "session": self.session,
+            "username": "",
+            "version": "5.3",
+        }
         content = {"code": code, "silent": False, "store_history": True, "allow_stdin": False}
         message = {"header": header, "parent_header": {}, "metadata": {}, "content": content, "channel": "shell"}
         self.socket.send(json.dumps(message))
@@ -208,6 +214,8 @@ def _lab(_home: Mapping[str, str], _machine: Mapping[str, str]) -> Iterator[Lab]
 
 
 @pytest.fixture
-def lab(_lab: Lab, settings: Settings) -> Lab:
-    """The server, and everything that the test leaves in it is closed in the end."""
-    return _lab
+def lab(_lab: Lab, settings: Settings) -> Iterator[Lab]:
+    """The server; what the test leaves open in it is closed in the end."""
+    yield _lab
+    for session in _lab.ask("GET", "sessions")[1]:
+        _lab.ask("DELETE", f"sessions/{session['id']}")

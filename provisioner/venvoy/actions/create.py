@@ -82,9 +82,19 @@ def create(
     return env
 
 
+def refuse_namesake(store: Store, name: str) -> None:
+    """Raise EnvironmentExists where another environment has the same name but for its case."""
+    if other := store.namesake(name):
+        raise EnvironmentExists(
+            f"an environment {other!r} exists already, and Jupyter takes {name!r} for the same name",
+            hint="choose a name that differs by more than capitals",
+        )
+
+
 def _replaceable(store: Store, plan: Plan) -> Environment | None:
     """The environment that `force` replaces, or None. Raises EnvironmentExists where it may not be replaced."""
     if not store.exists(plan.name):
+        refuse_namesake(store, plan.name)
         return None
     old = store.environment(plan.name)
     if old.adopted:

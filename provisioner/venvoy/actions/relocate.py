@@ -21,11 +21,19 @@ def relocate(prefix: Path, places: Iterable[str], new: Path) -> tuple[Path, ...]
 
     These are the text files and absolute links of its folder of programs, and pyvenv.cfg. Modes are kept.
     """
-    longest_first = sorted(map(os.fsencode, places), key=len, reverse=True)
+    written = {form for place in places for form in _forms(place)}
+    longest_first = sorted(map(os.fsencode, written), key=len, reverse=True)
     pattern = re.compile(rb"(?<![\w./-])(?:%s)(?![\w.-])" % b"|".join(map(re.escape, longest_first)))
     changed = [each for each in (*venv.scripts(prefix), prefix / "pyvenv.cfg") if _rewrite(each, pattern, new)]
     programs = sorted((prefix / "bin").iterdir()) if (prefix / "bin").is_dir() else []
     return (*changed, *(each for each in programs if _relink(each, pattern, new)))
+
+
+def _forms(place: str) -> Iterable[str]:
+    """The path as it is, and as shells have it between single quotes where it has one itself."""
+    yield place
+    for quote in ("'\"'\"'", r"'\''"):
+        yield place.replace("'", quote)
 
 
 def _rewrite(file: Path, pattern: re.Pattern[bytes], new: Path) -> bool:

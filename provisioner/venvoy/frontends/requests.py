@@ -56,7 +56,7 @@ def _status(context: Context, _options: Options, _progress: Progress) -> View:
 
 def _history(context: Context, options: Options, _progress: Progress) -> View:
     found = changes(context.store.history(context.env.name))
-    return history_view(context.env.name, found[-options.last :] if options.last else found)
+    return history_view(context.env.name, found, last=options.last or None)
 
 
 def _parser(verb: str, help_: str) -> argparse.ArgumentParser:

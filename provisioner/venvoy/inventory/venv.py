@@ -75,7 +75,9 @@ def _places(script: Path) -> Iterator[str]:
         if found := _ACTIVATED.search(text):
             yield os.fsdecode(_unquoted(found))
     elif found := SHEBANG.match(text):
-        place = Path(os.fsdecode(found["plain"] or found["long"])).parents[1]
+        # Between single quotes a shell has no other way to write one.
+        python = os.fsdecode(found["plain"] or found["long"]).replace("'\"'\"'", "'")
+        place = Path(python).parents[1]
         if not _is_base(place):
             yield str(place)
 

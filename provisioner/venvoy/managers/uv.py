@@ -31,7 +31,9 @@ def find() -> Job:
 
 def create(folder: Path, python: Path, *, prompt: str) -> Job:
     """Make an empty venv at `folder` on that interpreter; `prompt` is what an activated shell shows."""
-    return _job("venv", "--quiet", "--no-project", "--no-config", "--prompt", prompt, "--python", str(python), str(folder))
+    return _job(
+        "venv", "--quiet", "--no-project", "--no-config", "--prompt", prompt, "--python", str(python), str(folder)
+    )
 
 
 def install(python: Path, *requirements: str, files: tuple[Path, ...] = (), options: tuple[str, ...] = ()) -> Job:
