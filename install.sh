@@ -377,9 +377,9 @@ forget_environment() {
 
 install_package() {
   if "$new/bin/python" -I -m pip --version; then
-    "$new/bin/python" -I -m pip install --progress-bar off "$source[lab]"
+    "$new/bin/python" -I -m pip install --progress-bar off "${source}[lab]"
   else
-    find_uv && "$uv" pip install --python "$new/bin/python" "$source[lab]"
+    find_uv && "$uv" pip install --python "$new/bin/python" "${source}[lab]"
   fi
 }
 

@@ -385,11 +385,10 @@ def test_a_kernel_that_dies_at_once_is_explained_and_leaves_nothing(
     environment: Make, start: Start, configure: Start, fault: str, transport: str
 ) -> None:
     spoil, words = FAULTS[fault]
-    name = "-".join(fault.split())
+    name = "-".join([*fault.split(), transport])
     env = environment(name)
     configure(env, transport=transport)
-    if transport == "ipc":
-        spoil(env)
+    spoil(env)
 
     with pytest.raises(KernelUnusable) as raised:
         start(env)
