@@ -203,6 +203,11 @@ class Live:
         return int(self.run("import os; os.getpid()").result)
 
 
+def _servers() -> dict[str, str]:
+    """The variables of a server; ipykernel captures less where it sees pytest's."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+
+
 @pytest.fixture
 def start(settings: Settings) -> Iterator[Callable[..., Live]]:
     """Start an environment's kernel through its kernelspec, as any Jupyter client does."""
@@ -212,7 +217,7 @@ def start(settings: Settings) -> Iterator[Callable[..., Live]]:
         name = env if isinstance(env, str) else kernelspecs.spec_name(env.name)
         manager = KernelManager(kernel_name=name, **traits)
         try:
-            manager.start_kernel(**({"env": {**os.environ, **env_vars}} if env_vars is not None else {}))
+            manager.start_kernel(env=_servers() | (env_vars or {}))
         except BaseException:
             manager.context.destroy()
             raise
@@ -239,7 +244,7 @@ def launch(
         connection = tmp_path / f"connection-{len(running)}.json"
         write_connection_file(str(connection), kernel_name="python")
         argv = [word.replace("{connection_file}", str(connection)) for word in said["argv"]]
-        process = subprocess.Popen(argv, env=os.environ | said["env"], start_new_session=True, **options)
+        process = subprocess.Popen(argv, env=_servers() | said["env"], start_new_session=True, **options)
         client = BlockingKernelClient(connection_file=str(connection))
         client.load_connection_file()
         client.start_channels()
@@ -278,7 +283,7 @@ def live(_one: list[Live], environment: Callable[..., Environment]) -> Live:
     """One kernel for all tests of a file that leave it as it is."""
     if not _one:
         manager = KernelManager(kernel_name=kernelspecs.spec_name(environment().name))
-        manager.start_kernel()
+        manager.start_kernel(env=_servers())
         client = manager.client()
         client.start_channels()
         _one.append(Live(client=client, manager=manager))

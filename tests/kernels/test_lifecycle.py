@@ -36,6 +36,13 @@ signal.signal(signal.SIGINT, signal.SIG_IGN)
 print('on', flush=True)
 while True: pass
 """
+FLOOD = """
+import os, sys, time
+print('on', flush=True)
+os.write(sys.stderr._original_stdstream_copy, b'x' * 1000)
+time.sleep(0.2)
+os.write(sys.stderr._original_stdstream_copy, b'x' * 9_000_000)
+"""
 CHILD = "import subprocess; print(subprocess.Popen(['sleep', '600']).pid)"
 
 
@@ -106,6 +113,17 @@ def test_a_restart_gives_a_fresh_namespace_on_the_same_channels(environment: Mak
     assert Path(live.manager.connection_file).read_text() == connection
     assert not live.run("1").stderr
     assert live.run("%env-status").status == "ok"
+
+
+def test_a_restart_that_fails_is_explained(environment: Make, start: Start, sessions: Start) -> None:
+    env = environment("spoilt")
+    live = start(env)
+    _lay(env, "sitecustomize.py", "import os; os.write(2, b'no more\\n'); os._exit(4)")
+
+    with pytest.raises(KernelUnusable, match="exited with 4 before it was ready:\nno more"):
+        live.manager.restart_kernel()
+
+    assert not sessions()
 
 
 @contextlib.asynccontextmanager
@@ -289,17 +307,28 @@ def test_a_server_that_is_killed_while_a_fork_of_it_lives_takes_its_kernel_with_
     process.communicate()
 
 
-def test_a_stderr_that_nobody_reads_stops_neither_signals_nor_the_lease(
-    environment: Make, start: Start, lives: Callable[[int], bool], eventually: Start, server: Start
+def test_a_stderr_that_nobody_reads_holds_up_the_kernel_but_no_signal(
+    environment: Make, start: Start, lives: Callable[[int], bool]
 ) -> None:
-    flood = "import os, sys\nprint('on', flush=True)\nos.write(sys.stderr._original_stdstream_copy, b'x' * 4_000_000)"
-    process, (_, _, kernel, child) = server(flood, stderr=subprocess.PIPE)
+    unread, written = os.pipe()
+    ours = os.dup(2)
+    os.dup2(written, 2)
+    try:
+        live = start(environment())
+    finally:
+        os.dup2(ours, 2)
+    kernel = live.pid
 
-    time.sleep(0.5)
-    assert lives(int(kernel))
-    process.kill()
+    sent = live.begin(FLOOD, until="on")
+    time.sleep(1)
+    live.manager.interrupt_kernel()
+    ran = live.finish(sent)
+    live.manager.shutdown_kernel(now=True)
 
-    eventually(lambda: not any(map(lives, (int(kernel), int(child)))))
+    assert ran.error.startswith("KeyboardInterrupt")
+    assert not lives(kernel)
+    for each in (unread, written, ours):
+        os.close(each)
 
 
 def test_a_shim_that_is_killed_takes_the_kernel_with_it(

@@ -130,6 +130,35 @@ def test_what_a_terminal_installs_is_recorded_while_a_kernel_runs(
     assert _package(store, env, entry, "by-hand")
 
 
+def test_a_cell_that_runs_after_it_takes_no_credit_for_what_a_terminal_installed(
+    env: Environment, start: Start, store: Store, told: Told, wheels: Any, eventually: Start
+) -> None:
+    wheels.add("not-mine")
+    live = start(env)
+    live.run("1")
+
+    _terminal(env, "install", "--no-index", "--find-links", str(wheels.folder), "not-mine")
+    live.run("'pip install not-mine'")
+    eventually(told)
+
+    (entry,) = told()
+    assert (entry.actor.kind, entry.asked) == ("terminal", ())
+
+
+def test_nothing_is_written_while_an_installer_is_at_work(
+    env: Environment, start: Start, told: Told, wheels: Any, offline: str, eventually: Start
+) -> None:
+    wheels.add("long-winded")
+    live = start(env)
+
+    live.run(f"!uv pip install {offline} long-winded && sleep {SETTLED * 2.5}")
+    meanwhile = told()
+    eventually(told)
+
+    assert meanwhile == ()
+    assert _names(told()[0]) == [("install", ("long-winded",))]
+
+
 def test_what_changed_while_no_kernel_ran_is_recorded_with_the_next_and_as_nobodys_doing(
     env: Environment, start: Start, store: Store, told: Told, wheels: Any, offline: str, eventually: Start
 ) -> None:

@@ -100,7 +100,8 @@ class Attendant:
             self._write()
         with self._lock:
             self._installing = max(0, self._installing + (1 if begins else -1))
-        self._awake.set()
+            if self._pending is not None:
+                self._pending.since = time.monotonic()  # the cell is still to tell what was asked for
         say({"answer": None})
 
     def _answer(self, message: Message, say: Say) -> None:

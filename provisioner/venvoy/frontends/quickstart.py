@@ -58,6 +58,7 @@ def quickstart(*, keep: bool, say: Say, on_line: OnLine | None = None) -> int:
     say(f"      {frozen.path}")
     say(f"[5/6] Restoring that lock into a second environment, {COPY!r} …")
     restored = restore(store, frozen.path, name=COPY, actor=_ACTOR, force=True, on_line=on_line)
+    kernelspecs.write(kernelspecs.spec(store, restored.environment, encrypts=kernel.encrypts))
     say(f"      {restored.environment.prefix}")
     say("[6/6] Comparing the two …")
     _compare(store, env, restored.environment, say)
