@@ -364,9 +364,13 @@ def _no_python(env: Environment) -> None:
     (env.prefix / "bin/python").chmod(0o755)
 
 
+# ipykernel captures what is written to 2 by then, and a kernel that ends at once never passes it on.
+LATE = "import os, sys; os.write(sys.stderr._original_stdstream_copy, b'too late\\n'); os._exit(5)"
+
+
 def _late(env: Environment) -> None:
     """End in a start-up file of IPython, which runs when the channels are bound already."""
-    _lay(env, "ipython/profile_default/startup/00.py", "import os; os.write(2, b'too late\\n'); os._exit(5)")
+    _lay(env, "ipython/profile_default/startup/00.py", LATE)
     _lay(env, "sitecustomize.py", f"import os; os.environ['IPYTHONDIR'] = {str(_site(env) / 'ipython')!r}")
 
 
