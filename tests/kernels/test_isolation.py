@@ -15,11 +15,13 @@ import uv
 
 from venvoy import inventory
 from venvoy.actions import payload
+from venvoy.actions.adopt import adopt
 from venvoy.actions.bases import base_of
 from venvoy.actions.launch import kernel_of
 from venvoy.actions.observe import observe
 from venvoy.errors import KernelUnusable
-from venvoy.model import Environment
+from venvoy.frontends import kernelspecs
+from venvoy.model import Actor, Environment
 from venvoy.settings import Settings
 from venvoy.store import Store
 
@@ -89,6 +91,53 @@ def test_an_ipykernel_of_the_environments_own_is_the_one_that_runs(
     assert kernel_of(store, env).version == version
     assert file.startswith(str(env.prefix))
     assert not [each for each in folders if each.startswith(str(store.payloads))]
+
+
+@pytest.fixture
+def adopted(store: Store, actor: Actor) -> Callable[..., Environment]:
+    """Take a venv as an environment, with its kernelspec."""
+
+    def taken(prefix: Path, name: str) -> Environment:
+        env = adopt(store, prefix, name=name, actor=actor)
+        kernelspecs.write(kernelspecs.spec(store, env, encrypts=kernel_of(store, env).encrypts))
+        return env
+
+    return taken
+
+
+def test_an_ipykernel_of_the_system_is_known_where_the_environment_sees_it(
+    pythons: Mapping[str, Path], adopted: Make, start: Start, store: Store, tmp_path: Path
+) -> None:
+    """The system is itself a venv here: what matters is that it comes before what is lent."""
+    base, prefix = tmp_path / "base", tmp_path / "prefix"
+    for folder in (base, prefix):
+        subprocess.run([uv.find_uv_bin(), "venv", "--quiet", "--python", pythons["3.12"], folder], check=True)
+    subprocess.run([uv.find_uv_bin(), "pip", "install", "--quiet", "--python", base, "ipykernel<7.3"], check=True)
+    config = prefix / "pyvenv.cfg"
+    config.write_text(config.read_text().replace("= false", "= true"))
+    site = next(prefix.glob("lib/python*/site-packages"))
+    (site / "system.pth").write_text(f"{next(base.glob('lib/python*/site-packages'))}\n")
+
+    env = adopted(prefix, "sees-system")
+    live = start(env, transport_encryption="auto")
+
+    assert kernel_of(store, env).payload is None
+    assert live.manager.curve_publickey is None
+    assert str(base) in live.run("import ipykernel; print(ipykernel.__file__)").stdout
+
+
+def test_pip_is_uvs_where_the_environment_has_none(
+    pythons: Mapping[str, Path], adopted: Make, start: Start, wheels: Any, tmp_path: Path
+) -> None:
+    subprocess.run([uv.find_uv_bin(), "venv", "--quiet", "--python", pythons["3.12"], tmp_path / "bare"], check=True)
+    wheels.add("by-uv")
+    env = adopted(tmp_path / "bare", "bare")
+    live = start(env)
+
+    ran = live.run(f"%pip install --no-index --find-links {wheels.folder} by-uv")
+
+    assert ran.status == "ok", ran.text
+    assert _installed(env) == {"by-uv"}
 
 
 def test_the_users_packages_come_before_the_kernels(live: Any, store: Store) -> None:

@@ -12,6 +12,7 @@ from packaging.version import Version
 
 from .. import files, inventory
 from ..errors import KernelUnusable, NotPermitted
+from ..inventory import venv
 from ..managers import uv
 from ..model import Environment, Job
 from ..process import OnLine
@@ -58,7 +59,7 @@ def kernel_of(store: Store, env: Environment, *, on_line: OnLine | None = None) 
         raise KernelUnusable(f"the environment {env.name!r} has no folder {env.prefix} any more", hint=mend)
     if not os.access(env.python, os.X_OK):
         raise KernelUnusable(f"the interpreter of {env.name!r} is gone ({env.python})", hint=mend)
-    own = inventory.names(env.prefix).get("ipykernel")
+    own = _own(env)
     if own:
         return Kernel(version=own, payload=None)
     payload = payload_for(store, base_of(store, env.python), on_line=on_line)
@@ -70,6 +71,16 @@ def kernel_of(store: Store, env: Environment, *, on_line: OnLine | None = None) 
             f"or give it a kernel of its own: venvoy install {env.name} ipykernel",
         )
     return Kernel(version=payload.versions["ipykernel"], payload=payload)
+
+
+def _own(env: Environment) -> str | None:
+    """The version of the ipykernel that is found in the environment before any that is lent, or None."""
+    names = inventory.names(env.prefix)
+    if "ipykernel" not in names and venv.sees_system(env.prefix):
+        from .check import visible  # noqa: PLC0415  # asks the interpreter, and such environments are few
+
+        names = {each.name: each.version for each in visible(env)}
+    return names.get("ipykernel")
 
 
 def kernel_job(

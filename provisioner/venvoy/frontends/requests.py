@@ -15,7 +15,8 @@ from ..errors import InvalidInput, VenvoyError
 from ..model import Actor, Environment
 from ..session import Message, Say
 from ..store import Store
-from .views import View, frozen_view, history_view, status_view
+from .views.record import frozen_view, history_view, status_view
+from .views.view import View
 
 Options = argparse.Namespace
 Progress = Callable[[str], None]

@@ -19,12 +19,13 @@ _QUESTION = re.compile(
 
 
 def offer(shell, folder):
-    """Register `%env-freeze`, `%env_freeze` and their like, and `%uv`."""
+    """Register `%env-freeze`, `%env_freeze` and their like, and `%uv`, which does for `%pip` where there is no pip."""
     for verb, help_ in MAGICS.items():
         magic = _magic(shell, folder, verb, help_)
         shell.register_magic_function(magic, "line", "env-%s" % verb)
         shell.register_magic_function(magic, "line", "env_%s" % verb)
     shell.register_magic_function(_uv(shell), "line", "uv")
+    shell.register_magic_function(_pip(shell), "line", "pip")
     # First of all: IPython's own automagic would read `env-freeze --x` as `%env -freeze=--x` and set a variable.
     shell.input_transformers_cleanup.insert(0, lambda lines: understood(lines, shell.user_ns))
 
@@ -114,6 +115,21 @@ def _uv(shell):
         shell.system("uv %s" % " ".join(words))
 
     return uv
+
+
+def _pip(shell):
+    from importlib.util import find_spec
+
+    stock = shell.find_line_magic("pip")
+
+    def pip(line):
+        """Run pip on this environment, or uv where it has no pip."""
+        if find_spec("pip"):
+            stock(line)
+        else:
+            shell.run_line_magic("uv", "pip %s" % line)
+
+    return pip
 
 
 def understood(lines, names):

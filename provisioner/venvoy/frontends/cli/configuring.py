@@ -18,7 +18,7 @@ from ...actions.variables import variables_from
 from ...errors import CommandFailed, InvalidInput, RuntimeUnavailable
 from ...model import Command, Environment
 from ...store import Store
-from ..views import configured_view
+from ..views.environments import configured_view
 from . import kernels
 from .options import current_store, named, output, patient
 from .output import Output

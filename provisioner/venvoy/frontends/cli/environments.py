@@ -22,7 +22,7 @@ from ...errors import InvalidInput, RuntimeUnavailable, VenvoyError
 from ...model import Environment, Snapshot
 from ...store import Store
 from .. import kernelspecs
-from ..views import Glance, deleted_view, environment_view, environments_view, made_view
+from ..views.environments import Glance, deleted_view, environment_view, environments_view, made_view
 from . import kernels
 from .options import FILE, actor, current_store, named, output, patient
 from .output import Output, usage_error

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 from click.shell_completion import get_completion_class
 
-from ..views import completion_view, quickstart_view
+from ..views.running import completion_view, quickstart_view
 from .options import output
 from .output import Output
 

@@ -15,7 +15,7 @@ from ...model import Environment, Finding
 from ...settings import DEFAULT_NAME
 from ...store import Store
 from .. import kernelspecs
-from ..views import Examined, checked_view, repaired_view
+from ..views.health import Examined, checked_view, repaired_view
 from . import kernels
 from .options import actor, current_store, environment_names, name_option, named, one_name, output, patient
 from .output import Output

@@ -19,7 +19,7 @@ if TYPE_CHECKING:  # both take long to import
     from rich.live import Live
 
     from ...process import OnLine
-    from ..views import View
+    from ..views.view import View
 
 
 @dataclass(kw_only=True)

@@ -18,7 +18,7 @@ from ...history import Entry, History
 from ...model import Diff, Environment
 from ...settings import DEFAULT_NAME
 from ...store import Store
-from ..views import changed_view
+from ..views.environments import changed_view
 from . import kernels
 from .options import FILE, actor, current_store, environment_names, name_option, output, patient, usable
 from .output import Output

@@ -11,7 +11,7 @@ from ...actions.freeze import freeze as frozen
 from ...actions.observe import observe
 from ...actions.restore import restore as restored
 from ...actions.status import status as compared
-from ..views import frozen_view, history_view, restored_view, status_view
+from ..views.record import frozen_view, history_view, restored_view, status_view
 from . import kernels
 from .options import FILE, actor, current_store, environment_names, name_option, named, one_name, output, usable
 from .output import Output

@@ -22,7 +22,7 @@ from ...errors import NotPermitted, VenvoyError
 from ...history import Entry
 from ...model import Environment, Job
 from ...store import Store
-from ..views import activation_view, ran_view
+from ..views.running import activation_view, ran_view
 from . import shells
 from .options import FILE, actor, current_store, named, output, usable
 from .output import Output, usage_error

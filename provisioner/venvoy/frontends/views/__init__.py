@@ -1,0 +1,1 @@
+"""How results are shown: as data (the documented JSON), as text, and as HTML that a saved notebook keeps readable."""

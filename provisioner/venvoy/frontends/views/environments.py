@@ -1,0 +1,139 @@
+"""Environments, seen one by one and in a list."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ...actions.status import State, Status
+from ...model import Diff, Environment, Package
+from .data import diff_data, diff_rows, environment_data, package_data, packages_rows
+from .view import Data, View, counted, moment, size_of
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Glance:
+    """What a list says of one environment; `environment` and `state` are None where that could not be read."""
+
+    name: str
+    environment: Environment | None = None
+    packages: int | None = None
+    state: State | None = None
+    kernel: str | None = None
+    problem: str = ""
+
+
+def made_view(env: Environment, *, project: Path, kernel: str | None) -> View:
+    head = [
+        f"{env.name}: Python {env.python_version} in {env.prefix}",
+        f"kernel in Jupyter: {kernel or 'none yet'}",
+        f"record: {project}",
+        "",
+        f"venvoy install {env.name} numpy   # packages",
+        f"venvoy run {env.name}             # a shell in it",
+    ]
+    return View(
+        data={"environment": environment_data(env), "project": str(project), "kernel": kernel}, head="\n".join(head)
+    )
+
+
+def environments_view(seen: Sequence[Glance]) -> View:
+    return View(
+        data={"environments": [_glance_data(each) for each in seen]},
+        head=f"{counted(len(seen), 'environment')}." if seen else "No environments yet. Make one: venvoy init NAME",
+        columns=("name", "python", "runtime", "packages", "state", "kernel"),
+        rows=tuple(_glance_row(each) for each in seen),
+    )
+
+
+def environment_view(
+    env: Environment,
+    *,
+    folder: Path,
+    project: Path,
+    kernel: str | None,
+    status: Status,
+    size: int,
+    problem: str,
+) -> View:
+    packages = status.snapshot.packages
+    counts = f"{counted(len(packages), 'package')}, {size_of(size)}"
+    head = [
+        f"{env.name}: Python {status.snapshot.language_version}, {env.runtime}, {counts}. {status.sentence}",
+        f"packages in: {env.prefix}{' (adopted)' if env.adopted else ''}",
+        f"settings in: {folder}",
+        f"record in: {project}",
+        f"interpreter: {env.base or 'unknown'}",
+        f"made: {moment(env.created)} on {env.system} {env.architecture}",
+        f"kernel in Jupyter: {kernel or 'none'}",
+    ]
+    if env.env_file:
+        head.append(f"variables from: {', '.join(map(str, env.env_file))}")
+    return View(
+        data={
+            "environment": environment_data(env),
+            "folder": str(folder),
+            "project": str(project),
+            "kernel": kernel,
+            "state": status.state,
+            "size": size,
+            "problem": problem or None,
+            "packages": [package_data(each) for each in packages],
+        },
+        head="\n".join(head),
+        columns=("package", "version", "", "origin"),
+        rows=tuple((*row, _origin(each)) for row, each in zip(packages_rows(status.snapshot), packages, strict=True)),
+    )
+
+
+def deleted_view(env: Environment, *, project: Path, record: bool) -> View:
+    what = "forgotten; its venv is as it was" if env.adopted else "deleted"
+    return View(
+        data={"deleted": env.name, "adopted": env.adopted, "project": None if record else str(project)},
+        head=f"{env.name}: {what}" + ("." if record else f". Its record is kept in {project}."),
+    )
+
+
+def changed_view(name: str, difference: Diff) -> View:
+    head = f"{name}: {counted(len(difference), 'package')} changed." if difference else f"{name}: nothing changed."
+    return View(
+        data={"environment": name, "changes": diff_data(difference)},
+        head=head,
+        columns=("", "package", "before", "now"),
+        rows=diff_rows(difference),
+    )
+
+
+def configured_view(env: Environment, *, file: Path, content: str, kernel: str | None) -> View:
+    return View(
+        data={"environment": environment_data(env), "file": str(file), "content": content, "kernel": kernel},
+        head=f"# {file}\n{content.rstrip()}",
+    )
+
+
+def _glance_data(seen: Glance) -> Data:
+    return {
+        "name": seen.name,
+        "environment": environment_data(seen.environment) if seen.environment else None,
+        "package_count": seen.packages,
+        "state": seen.state,
+        "kernel": seen.kernel,
+        "problem": seen.problem or None,
+    }
+
+
+def _glance_row(seen: Glance) -> tuple[str, ...]:
+    env = seen.environment
+    return (
+        seen.name,
+        env.python_version if env else "?",
+        f"{env.runtime}{', adopted' if env.adopted else ''}" if env else "?",
+        "?" if seen.packages is None else str(seen.packages),
+        seen.problem or seen.state or "?",
+        seen.kernel or "none",
+    )
+
+
+def _origin(package: Package) -> str:
+    return "" if package.origin == "index" else f"{package.origin} {package.url}".strip()
