@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -106,7 +106,8 @@ class Package:
     """One installed package; `url` and `sha256` are filled in by `freeze`, or known from a direct URL.
 
     `direct` says whether it was asked for by name; None where nothing is known. It is provenance and takes no part in
-    comparisons. `url` of a vcs origin has the form "git+https://host/project@commit".
+    comparisons, nor does `tree`, the digest of the files that it installs (`inventory.recorded`), "" where nobody
+    looked. `url` of a vcs origin has the form "git+https://host/project@commit".
     """
 
     ecosystem: Ecosystem = "pypi"
@@ -118,6 +119,7 @@ class Package:
     url: str = ""
     sha256: str = ""
     direct: bool | None = field(default=None, compare=False)
+    tree: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,11 +149,16 @@ class Diff:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
-    """What was installed in one environment at one moment; a lock when every package has a url and a sha256."""
+    """What was installed in one environment at one moment; a lock when every package has a url and a sha256.
+
+    `image` is the public image that stands for the base where an environment is built from images ("python:3.12-slim",
+    with its digest where that is known), or "".
+    """
 
     environment: str = field(compare=False)
     taken: datetime = field(compare=False)
     base: str = field(compare=False)
+    image: str = field(default="", compare=False)
     language: Language = "python"
     language_version: str
     platform: str
@@ -160,6 +167,36 @@ class Snapshot:
     def package(self, name: str) -> Package | None:
         """The package of that canonical name, or None."""
         return next((package for package in self.packages if package.name == name), None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """What a file asks for that is no lock: requirements as pip writes them, and a Python.
+
+    `python` is a version ("3.12"), a range (">=3.10,<3.13"), or "" for any. `remarks` are sentences on what the file
+    asks for and a venv cannot give, each with the runtime that can.
+    """
+
+    name: str = ""
+    python: str = ""
+    requirements: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """How far something that takes long has come. `unit` is "bytes" or the plural of what is counted ("packages").
+
+    `total` is None where nobody knows it.
+    """
+
+    phase: str
+    done: int
+    total: int | None = None
+    unit: str = "bytes"
+
+
+OnProgress = Callable[[Progress], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

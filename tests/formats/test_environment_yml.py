@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from venvoy.errors import InvalidInput
-from venvoy.formats.environment_yml import LIMIT, EnvironmentYml, Wish
-from venvoy.model import Package
+from venvoy.formats.environment_yml import LIMIT, EnvironmentYml
+from venvoy.model import Package, Wish
 
 COMMIT = "7d6d177c1ee1a51347d391f5580256637b9e53ed"
 form = EnvironmentYml()

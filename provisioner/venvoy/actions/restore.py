@@ -13,12 +13,12 @@ from packaging.version import InvalidVersion, Version
 
 from .. import files, process, runtimes
 from ..errors import CommandFailed, InvalidInput, RuntimeUnavailable
-from ..formats.environment_yml import EnvironmentYml, Wish
+from ..formats.environment_yml import EnvironmentYml
 from ..formats.pylock import PylockToml, parse
 from ..inventory import fit
 from ..inventory.dist_info import canonical
 from ..managers import uv
-from ..model import Actor, Asked, Base, Diff, Environment, Package, Snapshot
+from ..model import Actor, Asked, Base, Diff, Environment, Package, Snapshot, Wish
 from ..process import OnLine
 from ..store import Store
 from .bases import VERSION, interpreter, interpreters

@@ -12,7 +12,7 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.version import InvalidVersion, Version
 
 from ..errors import InvalidInput
-from ..model import Package, Snapshot
+from ..model import Package, Snapshot, Wish
 
 LIMIT = 2_000_000
 """Characters of the longest file that is read; a thousand pinned packages take a twentieth of that."""
@@ -20,18 +20,6 @@ _MATCH = re.compile(r"(?:[\w./:-]+::)?(?P<name>[\w.-]+)\s*(?P<rest>(?:[\s=<>!~\[
 _PIN = re.compile(r"(?:={1,2}\s*)?(?P<version>[0-9][\w.!+-]*?)(?:\.?\*)?(?:\s*=\s*\S+|\s+\S+)?")
 _PLAIN = re.compile(r"(?!(?i:true|false|null|yes|no|on|off|y|n)$)[A-Za-z][\w.-]*", re.ASCII)
 _PLAIN_REQUIREMENT = re.compile(r"(?:-e |[A-Za-z0-9][\w.-]*(?:={2,3}| @ ))(?!#)[!-~]+(?<!:)", re.ASCII)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wish:
-    """What a file asks for: requirements as pip writes them, and a Python.
-
-    `python` is a version ("3.12"), a range (">=3.10,<3.13"), or "" for any.
-    """
-
-    name: str = ""
-    python: str = ""
-    requirements: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

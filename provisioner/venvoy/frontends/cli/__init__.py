@@ -46,8 +46,17 @@ SECTIONS: Mapping[str, Mapping[str, _Lazy]] = {
     "The record": {
         "status": _Lazy("record:status", "Say how an environment stands against its last freeze."),
         "history": _Lazy("record:history", "Show every change of an environment, with when and who."),
+        "diff": _Lazy("record:diff", "Compare two states: of the record, of files, or the one of now."),
         "freeze": _Lazy("record:freeze", "Lock what is installed, every package with its url and hash."),
-        "restore": _Lazy("record:restore", "Make an environment from a lock or an environment.yml."),
+        "restore": _Lazy("restoring:restore", "Make an environment from a file, or take one back to an earlier state."),
+        "undo": _Lazy("restoring:undo", "Take back the last change of an environment."),
+        "prune": _Lazy("record:prune", "Remove what is only kept for going back."),
+    },
+    "Carrying away": {
+        "export": _Lazy("carrying:export", "Write an environment down in a format of the field, or pack it."),
+        "import-archive": _Lazy("importing:import_archive", "Make an environment from an archive."),
+        "verify": _Lazy("proof:verify", "Say in levels how far an environment is what its lock says."),
+        "stamp": _Lazy("notebooks:stamp", "Write into a notebook which environment it was run in."),
     },
     "Health": {
         "check": _Lazy("health:check", "Find and name what is broken."),
@@ -90,7 +99,7 @@ class _Venvoy(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002  # click's signature
         for title, commands in SECTIONS.items():
             with formatter.section(title):
-                formatter.write_dl([(name.ljust(10), lazy.help) for name, lazy in commands.items()])
+                formatter.write_dl([(name.ljust(14), lazy.help) for name, lazy in commands.items()])
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[Any]:
         from click.shell_completion import CompletionItem

@@ -18,6 +18,7 @@ from ...errors import CommandFailed, VenvoyError
 if TYPE_CHECKING:  # both take long to import
     from rich.live import Live
 
+    from ...model import OnProgress
     from ...process import OnLine
     from ..views.view import View
 
@@ -97,6 +98,14 @@ class Output:
         finally:
             live.stop()
             self._live = None
+
+    @contextmanager
+    def measured(self, first: str) -> Iterator[tuple[OnLine, OnProgress]]:
+        """The same for work that says how far it has come; elsewhere than on a terminal every few seconds."""
+        from ..meter import Meter
+
+        with self.progress(first) as on_line:
+            yield on_line, Meter(on_line, every=0.1 if sys.stderr.isatty() else 5)
 
     def _plain(self, line: str) -> None:
         self.invocation.seen.add(line.strip())
