@@ -176,3 +176,84 @@ def test_the_times_in_names_are_utc_wherever_we_are(history):
 def test_a_file_is_put_beside_environment_yml(history):
     assert history.write("pylock.toml", "lock").read_text() == "lock"
     assert (history.folder / "pylock.toml").exists()
+
+
+def kept(history: History, text: str) -> str:
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    history.keep(digest, text)
+    return digest
+
+
+@pytest.fixture
+def whole(history) -> History:
+    for text in ("{}", "[]", "{}"):
+        append(history, snapshot=kept(history, text))
+    return history
+
+
+def rewritten(history: History, change) -> None:
+    lines = history.log.read_bytes().splitlines()
+    history.log.write_bytes(b"".join(line + b"\n" for line in change(lines)))
+
+
+def test_a_record_as_it_was_written_has_no_problems(whole):
+    assert whole.check() == ()
+    assert whole.count() == 3
+
+
+@pytest.mark.parametrize(
+    ("change", "line", "said"),
+    [
+        (lambda lines: [lines[0].replace(b"terminal", b"command"), *lines[1:]], 2, "line 1 was changed"),
+        (lambda lines: [lines[0], lines[1].replace(b"terminal", b"command"), lines[2]], 3, "line 2 was changed"),
+        (lambda lines: [*lines[:2], lines[2].replace(b"terminal", b"command")], 3, "changed or cut off"),
+        (lambda lines: [lines[0], lines[2]], 2, "lines were removed"),
+        (lambda lines: lines[1:], 1, "lines were removed"),
+        (lambda lines: lines[:1], 1, "changed or cut off"),
+        (lambda lines: [lines[1], lines[0], lines[2]], 1, "lines were removed"),
+        (lambda lines: [lines[0], b"{}", lines[2]], 2, "not an entry"),
+    ],
+)
+def test_whatever_is_changed_in_the_log_is_found_with_its_line(whole, change, line, said):
+    rewritten(whole, change)
+
+    found = whole.check()
+
+    assert any(each.line == line and said in each.message for each in found), found
+
+
+def test_a_snapshot_that_was_changed_or_lost_is_named_by_the_first_line_that_has_it(whole):
+    (whole.log.parent / "snapshots" / f"{hashlib.sha256(b'{}').hexdigest()}.json").write_text("{ }")
+    (whole.log.parent / "snapshots" / f"{hashlib.sha256(b'[]').hexdigest()}.json").unlink()
+
+    assert [each.line for each in whole.check()] == [1, 2]
+
+
+def test_a_crash_between_the_log_and_its_head_is_no_problem(whole):
+    head = whole.log.parent / "head"
+    before = head.read_bytes()
+    append(whole, snapshot=kept(whole, "{}"))
+    head.write_bytes(before)
+
+    assert whole.check() == ()
+
+
+def test_a_torn_last_line_is_said_and_mended_by_the_next_entry(whole):
+    with whole.log.open("ab") as stream:
+        stream.write(b'{"actor":{"ki')
+
+    assert [each.message for each in whole.check()] == ["the last line is torn; the next entry mends it"]
+
+    append(whole, snapshot=kept(whole, "{}"))
+
+    assert whole.check() == ()
+    assert whole.count() == 4
+
+
+def test_timed_copies_are_in_their_order(history):
+    for seconds in (1, 0, 0):
+        history.save("x", at=AT + timedelta(seconds=seconds))
+
+    assert [each.name.removeprefix("environment_20261103_") for each in history.timed()] == [
+        "140205.yml", "140205_2.yml", "140206.yml",
+    ]  # fmt: skip

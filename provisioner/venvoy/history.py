@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -15,15 +17,17 @@ from . import files
 from .errors import InvalidInput
 from .model import Actor, Asked
 
-Event = Literal["change", "asked", "freeze"]
+_TIMED = re.compile(r"environment_[0-9]{8}_[0-9]{6}(?:_[0-9]+)?\.yml")
+Event = Literal["change", "undo", "asked", "freeze"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
     """One line of the log. `snapshot` and `previous` are sha256 digests in hexadecimal.
 
-    `event` is "change" where the snapshot differs from the entry before, "asked" where only somebody's wish was
-    learnt, and "freeze" where the snapshot was locked. `previous` is the digest of the line before, "" in the first.
+    `event` is "change" where the snapshot differs from the entry before, "undo" where it does because the last change
+    was taken back, "asked" where only somebody's wish was learnt, and "freeze" where the snapshot was locked.
+    `previous` is the digest of the line before, "" in the first.
     """
 
     at: datetime
@@ -34,13 +38,23 @@ class Entry:
     previous: str = ""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """Something in the record that is not as it was written. `line` is the log's, None for what lies beside it."""
+
+    line: int | None
+    message: str
+
+
 class History:
     """The record of one environment in its project folder.
 
     ```
     environment.yml  environment_YYYYMMDD_HHMMSS.yml ...  .last_updated
-    .venvoy/log.jsonl  .venvoy/snapshots/DIGEST.json
+    .venvoy/log.jsonl  .venvoy/head  .venvoy/snapshots/DIGEST.json
     ```
+
+    `head` has the digest of the log's last line, so that lines which were cut off are missed, too.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -73,10 +87,27 @@ class History:
         files.private(self.log.parent)
         self._mend()
         lines = self._bytes().splitlines()
-        previous = hashlib.sha256(lines[-1]).hexdigest() if lines else ""
+        previous = _digest(lines[-1]) if lines else ""
         entry = Entry(at=at, event=event, actor=actor, asked=asked, snapshot=snapshot, previous=previous)
-        files.append(self.log, _line(entry))
+        line = _line(entry)
+        files.append(self.log, line)
+        files.replace(self._head, f"{_digest(line.encode())}\n", lasting=False)
         return entry
+
+    def count(self) -> int:
+        """How many lines the log has, whatever is in them."""
+        return self._bytes().count(b"\n")
+
+    def check(self) -> tuple[Problem, ...]:
+        """What was changed, cut off or lost since it was written; a torn last line is mended by the next entry."""
+        lines = self._bytes().split(b"\n")
+        torn = lines.pop()
+        found = list(self._unchained(lines))
+        if torn and not _is_json(torn):
+            found.append(Problem(line=len(lines) + 1, message="the last line is torn; the next entry mends it"))
+        elif torn:
+            lines.append(torn)
+        return (*found, *self._beheaded(lines), *self._lost(lines))
 
     def keep(self, digest: str, text: str) -> None:
         """Store a snapshot's text once, under its digest; one that was damaged is mended."""
@@ -108,6 +139,52 @@ class History:
         target = self.folder / name
         files.replace(target, text)
         return target
+
+    def timed(self) -> tuple[Path, ...]:
+        """The timed copies of environment.yml, oldest first."""
+        found = (each for each in self.folder.glob("environment_*.yml") if _TIMED.fullmatch(each.name))
+        return tuple(sorted(found, key=lambda each: _order(each.name)))
+
+    @property
+    def _head(self) -> Path:
+        return self.log.parent / "head"
+
+    def _unchained(self, lines: list[bytes]) -> Iterator[Problem]:
+        """Lines that cannot be read, and those that do not name the line before them."""
+        before = ""
+        for number, line in enumerate(lines, 1):
+            try:
+                entry = self._parsed(line, number)
+            except InvalidInput as error:
+                yield Problem(line=number, message=error.message)
+            else:
+                if entry.previous != before:
+                    said = "it names another line as the one before it"
+                    yield Problem(line=number, message=f"{said}: line {number - 1} was changed, or lines were removed")
+            before = _digest(line)
+
+    def _beheaded(self, lines: list[bytes]) -> Iterator[Problem]:
+        try:
+            head = self._head.read_text("ascii").strip()
+        except (OSError, UnicodeDecodeError):
+            return  # a record of before there was one
+        # After a crash between the two writes the head is still that of the line before.
+        if head not in [_digest(each) for each in lines[-2:]]:
+            yield Problem(
+                line=len(lines), message="the line that was written last is another: it was changed or cut off"
+            )
+
+    def _lost(self, lines: list[bytes]) -> Iterator[Problem]:
+        """Snapshots that entries name, and that are missing or changed."""
+        named: dict[str, int] = {}
+        for number, line in enumerate(lines, 1):
+            with contextlib.suppress(InvalidInput):
+                named.setdefault(self._parsed(line, number).snapshot, number)
+        for digest, number in named.items():
+            try:
+                self.snapshot(digest)
+            except InvalidInput as error:
+                yield Problem(line=number, message=error.message)
 
     def _snapshot(self, digest: str) -> Path:
         return self.log.parent / "snapshots" / f"{digest}.json"
@@ -150,6 +227,16 @@ class History:
             )
         except (ValueError, KeyError, TypeError) as error:
             raise InvalidInput(f"{self.log}, line {number}: not an entry of the log ({error})") from error
+
+
+def _digest(line: bytes) -> str:
+    return hashlib.sha256(line).hexdigest()
+
+
+def _order(name: str) -> tuple[str, int]:
+    """A timed copy's place among the others: a second one within a second has a counter behind the time."""
+    day, second, *count = name.removesuffix(".yml").split("_")[1:]
+    return f"{day}_{second}", int(count[0]) if count else 1
 
 
 def _asked(said: dict[str, Any]) -> Asked:

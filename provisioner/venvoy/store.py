@@ -25,6 +25,8 @@ NEXT = ".next"
 """Ends the names of files that wait for their generation to be swapped in."""
 NOTE = ".note"
 """Ends the names of copies of config.yaml that say where a build works, or worked."""
+KEPT = ".kept"
+"""Ends the names of copies that belong to a generation which was replaced and stays for going back to it."""
 GENERATION = re.compile(r"[0-9]{8}T[0-9]{6}-[0-9a-f]{6}")
 NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,62}[A-Za-z0-9])?")
 
@@ -113,19 +115,22 @@ class Store:
         """Note what is about to be built, so that wherever it lies it is found again should the build be cut short."""
         files.replace(self._beside(env, NOTE), _dump(env, "", self.folder(env.name)))
 
-    def commit(self, env: Environment, texts: Mapping[str, str]) -> None:
+    def commit(self, env: Environment, texts: Mapping[str, str], *, keep: bool = False) -> None:
         """Swap an environment's new generation in, with its config.yaml and `texts` (file name to content).
 
         Everything is written beside first; turning the link `prefix` is the one step that decides. A crash before it
         leaves the old environment, a crash after it the new one, which the next look finishes (`_roll_forward`).
-        What the old one leaves behind is for `tidy`.
+        What the old one leaves behind is for `tidy`; with `keep` it stays, whole, as the first of `kept`.
         """
         folder = self.folder(env.name)
         config = folder / "config.yaml"
         previous = config.read_text("utf-8") if config.exists() else ""
         if previous:
             old = _environment(env.name, previous, config)
-            files.replace(self._beside(old, NOTE), previous)
+            if keep:
+                self._keep(old, previous)
+            else:
+                files.replace(self._beside(old, NOTE), previous)
         for file, text in texts.items():
             files.replace(folder / f"{file}.{env.generation}{NEXT}", text)
         files.replace(self._beside(env, NEXT), _dump(env, previous, folder))
@@ -133,6 +138,46 @@ class Store:
             env.prefix.rename(generation_folder(env.prefix, new_generation()))
         files.link(env.prefix, generation_folder(env.prefix, env.generation or "").name)
         self._roll_forward(env.name)
+
+    def kept(self, name: str) -> tuple[Environment, ...]:
+        """The generations that stay for going back to them, the one that was left last first.
+
+        The packages of each lie in its `generation_folder`, written for the prefix that it has in common with all.
+        """
+        self._roll_forward(name)
+        config = self.folder(name) / "config.yaml"
+        current = _environment(name, config.read_text("utf-8"), config) if config.exists() else None
+        return self._kept(current) if current else ()
+
+    def texts(self, kept: Environment) -> dict[str, str]:
+        """The requirements files of a kept generation, by name."""
+        suffix = f".{kept.generation}{KEPT}"
+        found = sorted(self.folder(kept.name).glob(f"requirements*{suffix}"))
+        return {each.name.removesuffix(suffix): each.read_text("utf-8") for each in found}
+
+    def let_go(self, kept: Environment) -> None:
+        """Remove a kept generation; the caller holds the environment."""
+        files.remove(self._beside(kept, KEPT))
+        files.remove(generation_folder(kept.prefix, kept.generation or ""))
+        for file in self.folder(kept.name).glob(f"*.{kept.generation}{KEPT}"):
+            files.remove(file)
+
+    def _keep(self, old: Environment, config: str) -> None:
+        for file in self.folder(old.name).glob("requirements*.txt"):
+            files.replace(file.with_name(f"{file.name}.{old.generation}{KEPT}"), file.read_bytes())
+        files.replace(self._beside(old, KEPT), config)
+
+    def _kept(self, current: Environment) -> tuple[Environment, ...]:
+        found = self.folder(current.name).glob(f"config.yaml.*{KEPT}")
+        notes = sorted(found, key=lambda note: note.stat().st_mtime_ns, reverse=True)
+        return tuple(
+            kept
+            for note in notes
+            for kept in _noted(note)
+            if kept.prefix == current.prefix
+            and kept.generation != current.generation
+            and generation_folder(kept.prefix, kept.generation or "").is_dir()
+        )
 
     def leftovers(self, name: str) -> tuple[Path, ...]:
         """What a build left behind, an interrupted one or the one before, in the order in which it can be removed.
@@ -143,13 +188,18 @@ class Store:
         folder = self.folder(name)
         config = folder / "config.yaml"
         current = _environment(name, config.read_text("utf-8"), config) if config.exists() else None
+        kept = {each.generation or "" for each in self._kept(current)} if current else set()
         trees = set(_unused(folder / "prefix", current))
         if current and current.generation:
             trees.update(_unused(current.prefix, current))
         for built in (each for note in folder.glob("config.yaml.*") for each in _noted(note)):
             if current is None or built.generation != current.generation:
                 trees.update(_remains(built))
-        loose = {each for pattern in (f"*{NOTE}", f"*{NEXT}", ".*.partial") for each in folder.glob(pattern)}
+        if current:
+            trees -= {generation_folder(current.prefix, each) for each in kept}
+        patterns = (f"*{NOTE}", f"*{NEXT}", f"*{KEPT}", ".*.partial")
+        loose = {each for pattern in patterns for each in folder.glob(pattern)}
+        loose = {each for each in loose if not any(each.name.endswith(f".{one}{KEPT}") for one in kept)}
         return (*sorted(trees), *sorted(loose - trees))
 
     def tidy(self, name: str) -> None:

@@ -64,6 +64,19 @@ def interpreter(store: Store, wanted: str | None) -> Base:
     return fitting[0]
 
 
+def nearest(store: Store, wanted: str) -> Base:
+    """The version itself where this machine has it, else the newest of the same minor version.
+
+    Raises RuntimeUnavailable where there is none of these.
+    """
+    try:
+        return interpreter(store, wanted)
+    except RuntimeUnavailable:
+        if not VERSION.fullmatch(wanted):
+            raise
+        return interpreter(store, ".".join(wanted.split(".")[:2]))
+
+
 def interpreters(store: Store) -> tuple[Base, ...]:
     """Every CPython 3.9 or newer of this machine, one per version, newest first; prereleases last."""
     found: dict[str, Base] = {}

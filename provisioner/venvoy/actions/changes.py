@@ -14,10 +14,11 @@ def changes(history: History) -> tuple[tuple[Entry, Diff], ...]:
     """Every entry, oldest first, with the difference to the state before it."""
     told = []
     before: Snapshot | None = None
+    digest = ""
     for entry in history.entries():
-        after = recorded(history, entry) if before is None or entry.event == "change" else before
+        after = recorded(history, entry) if before is None or entry.snapshot != digest else before
         told.append((entry, diff(before or _nothing(after), after)))
-        before = after
+        before, digest = after, entry.snapshot
     return tuple(told)
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from .. import files, process, runtimes
 from ..errors import EnvironmentExists, InvalidInput
+from ..history import Event
 from ..managers import uv
 from ..model import Actor, Asked, Base, Environment
 from ..process import OnLine
@@ -36,7 +37,9 @@ _RELATIVE = re.compile(
 class Plan:
     """What a new environment should be. `python` is a version or a path; `force` replaces one of the same name.
 
-    `pins` is the text of its requirements.txt where that is a record of what came out, not anybody's wish.
+    `pins` is the text of its requirements.txt where that is a record of what came out, not anybody's wish; `texts` are
+    the requirements files by name where they are known already. With `keep` the one that is replaced stays on disk, for
+    going back to it. Without `seed` it gets no pip but the one that its own packages may bring.
     """
 
     name: str
@@ -44,18 +47,29 @@ class Plan:
     requirements: Path | None = None
     dev_requirements: Path | None = None
     pins: str | None = None
+    texts: Mapping[str, str] | None = None
     prefix: Path | None = None
     env_file: tuple[Path, ...] = ()
     force: bool = False
+    keep: bool = False
+    seed: bool = True
 
 
 def create(
-    store: Store, plan: Plan, *, actor: Actor, fill: Fill | None = None, on_line: OnLine | None = None
+    store: Store,
+    plan: Plan,
+    *,
+    actor: Actor,
+    asked: tuple[Asked, ...] | None = None,
+    event: Event = "change",
+    fill: Fill | None = None,
+    on_line: OnLine | None = None,
 ) -> Environment:
     """Make the environment and record its first state.
 
     `fill` puts the packages in; without it they come from the requirements files of the plan or, with `force`, from
-    those that lie in the environment's folder. Whatever fails, and whenever, the old environment stays as it was; a
+    those that lie in the environment's folder. `event` and `asked` are for the record; what was asked for is otherwise
+    what the requirements files list. Whatever fails, and whenever, the old environment stays as it was; a
     new one is either whole or not there.
 
     Raises EnvironmentExists, RuntimeUnavailable (no such interpreter), InvalidInput, CommandFailed.
@@ -70,15 +84,16 @@ def create(
         files.private(store.folder(plan.name))
         try:
             store.begin(env)
-            _build(env, base, fill or _from_files(texts, on_line), on_line)
-            store.commit(env, texts)
+            _build(env, base, fill or _from_files(texts, on_line), seed=plan.seed, on_line=on_line)
+            store.commit(env, texts, keep=plan.keep)
         except BaseException:
             store.tidy(plan.name)
             if folder_is_new and not store.exists(plan.name):
                 store.remove(plan.name)
             raise
         store.tidy(plan.name)
-        record(store.history(env.name), lambda: observe(store, env), actor=actor, asked=_asked(env))
+        said = _asked(env) if asked is None else asked
+        record(store.history(env.name), lambda: observe(store, env), actor=actor, asked=said, event=event)
     return env
 
 
@@ -151,13 +166,14 @@ def _described(
     )
 
 
-def _build(env: Environment, base: Base, fill: Fill, on_line: OnLine | None) -> None:
+def _build(env: Environment, base: Base, fill: Fill, *, seed: bool, on_line: OnLine | None) -> None:
     """Build the generation beside the prefix, and write its scripts as if it stood there already."""
     aside = replace(env, prefix=generation_folder(env.prefix, env.generation or ""))
     aside.prefix.parent.mkdir(parents=True, exist_ok=True)
     process.run(without_environment(uv.create(aside.prefix, base.path, prompt=env.name)), on_line=on_line)
     files.replace(aside.prefix / ".gitignore", "*\n")
-    process.run(runtimes.get(env.runtime).command(aside, uv.install(aside.python, "pip")), on_line=on_line)
+    if seed:
+        process.run(runtimes.get(env.runtime).command(aside, uv.install(aside.python, "pip")), on_line=on_line)
     fill(aside)
     relocate(aside.prefix, (str(aside.prefix),), env.prefix)
 
@@ -174,6 +190,8 @@ def _from_files(texts: Mapping[str, str], on_line: OnLine | None) -> Fill:
 
 def _requirement_texts(store: Store, plan: Plan) -> dict[str, str]:
     """The requirements files by the name that they get in the environment's folder."""
+    if plan.texts is not None:
+        return dict(plan.texts)
     if plan.pins is not None:
         return {REQUIREMENTS: plan.pins, DEV_REQUIREMENTS: ""}
     given = {REQUIREMENTS: plan.requirements, DEV_REQUIREMENTS: plan.dev_requirements}

@@ -19,6 +19,8 @@ def delete(store: Store, env: Environment, *, record: bool = False) -> None:
     """
     with store.held(env.name):
         current = store.environment(env.name)
+        for kept in store.kept(env.name):
+            store.let_go(kept)
         store.tidy(env.name)
         if current.generation:
             _remove_prefix(current)

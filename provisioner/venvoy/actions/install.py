@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
-
-from packaging.requirements import InvalidRequirement, Requirement
 
 from .. import files, process, runtimes
 from ..errors import InvalidInput
@@ -18,10 +15,9 @@ from ..model import Actor, Asked, Environment, Job
 from ..process import OnLine
 from ..store import Store
 from .create import DEV_REQUIREMENTS, REQUIREMENTS
+from .lists import bare, entries, merged, named, requirement, without_names
 from .observe import observe
 from .record import record
-
-_ENDS = re.compile(r"(?<!\\)\n")
 
 
 def install(
@@ -38,16 +34,16 @@ def install(
 
     Raises InvalidInput for what is no requirement, CommandFailed when uv cannot do it; then nothing was changed.
     """
-    parsed = tuple(_requirement(each) for each in requirements)
+    parsed = tuple(requirement(each) for each in requirements)
     job = uv.install(env.python, *requirements, files=lists)
     asked = (Asked(tool="venvoy", verb="install", names=tuple(sorted(canonical(each.name) for each in parsed))),)
     with store.held(env.name):
         entry = _changed(store, env, job, actor, asked if parsed else (), on_line)
         current = store.environment(env.name)
         if dev:
-            store.save(replace(current, dev_packages=_merged(current.dev_packages, requirements)))
+            store.save(replace(current, dev_packages=merged(current.dev_packages, requirements)))
         else:
-            store.save(replace(current, packages=_merged(current.packages, requirements)))
+            store.save(replace(current, packages=merged(current.packages, requirements)))
         _list(store, current, DEV_REQUIREMENTS if dev else REQUIREMENTS, requirements)
     return entry
 
@@ -56,7 +52,7 @@ def remove(
     store: Store, env: Environment, names: tuple[str, ...], *, actor: Actor, on_line: OnLine | None = None
 ) -> Entry | None:
     """Remove packages by name. Raises InvalidInput for what is not installed, then nothing was changed."""
-    wanted = tuple(sorted(canonical(_requirement(each).name) for each in names))
+    wanted = tuple(sorted(canonical(requirement(each).name) for each in names))
     there = {each.name for each in observe(store, env).packages}
     if missing := [each for each in wanted if each not in there]:
         raise InvalidInput(
@@ -69,8 +65,8 @@ def remove(
         store.save(
             replace(
                 current,
-                packages=_without(current.packages, wanted),
-                dev_packages=_without(current.dev_packages, wanted),
+                packages=without_names(current.packages, wanted),
+                dev_packages=without_names(current.dev_packages, wanted),
             )
         )
         for name in (REQUIREMENTS, DEV_REQUIREMENTS):
@@ -89,42 +85,9 @@ def _list(store: Store, env: Environment, name: str, added: tuple[str, ...], *, 
     """Have the environment's own requirements file say the same, so that `init --force` builds the same again."""
     file = store.folder(env.name) / name
     written = file.read_text("utf-8") if file.exists() else ""
-    gone = frozenset(without).union(canonical(_requirement(each).name) for each in added)
+    gone = frozenset(without).union(canonical(requirement(each).name) for each in added)
     # A requirement may go on over several lines, each but the last ending in a backslash.
-    kept = [each for each in _ENDS.split(written) if each and not _named(_bare(each), gone)]
+    kept = [each for each in entries(written) if not named(bare(each), gone)]
     text = "".join(f"{each}\n" for each in (*kept, *added))
     if text != written and not env.adopted:
         files.replace(file, text)
-
-
-def _bare(entry: str) -> str:
-    """The requirement of an entry without its comment and options."""
-    return re.split(r"\s(?:#|--)|\\\n", entry, maxsplit=1)[0].strip()
-
-
-def _requirement(text: str) -> Requirement:
-    try:
-        return Requirement(text)
-    except InvalidRequirement as error:
-        raise InvalidInput(
-            f"{text!r} is not a requirement: {error}",
-            hint="write it as pip does: numpy, 'numpy>=2', 'name @ URL'",
-        ) from error
-
-
-def _merged(listed: tuple[str, ...], added: Iterable[str]) -> tuple[str, ...]:
-    added = tuple(added)
-    kept = _without(listed, {canonical(_requirement(each).name) for each in added})
-    return tuple(sorted({*kept, *added}))
-
-
-def _without(listed: tuple[str, ...], names: Iterable[str]) -> tuple[str, ...]:
-    gone = frozenset(names)
-    return tuple(each for each in listed if not _named(each, gone))
-
-
-def _named(requirement: str, names: frozenset[str]) -> bool:
-    try:
-        return canonical(Requirement(requirement).name) in names
-    except InvalidRequirement:
-        return False

@@ -7,17 +7,23 @@ from datetime import UTC, datetime
 
 from ..formats.environment_yml import EnvironmentYml
 from ..formats.snapshot_json import SnapshotJson, digest
-from ..history import Entry, History
+from ..history import Entry, Event, History
 from ..model import Actor, Asked, Snapshot
 
 
 def record(
-    history: History, look: Callable[[], Snapshot], *, actor: Actor, asked: tuple[Asked, ...] = ()
+    history: History,
+    look: Callable[[], Snapshot],
+    *,
+    actor: Actor,
+    asked: tuple[Asked, ...] = (),
+    event: Event = "change",
 ) -> Entry | None:
     """Look, compare, write; returns the new entry, or None when there was nothing new to keep.
 
     Looking happens inside the record's lock, so that of two writers the later one has the later state. What was asked
-    for without changing anything (a package that was there already) is kept when it was not known before.
+    for without changing anything (a package that was there already) is kept when it was not known before. `event` is
+    what a difference is called: a change, or the undoing of one.
     """
     with history.locked():
         snapshot = look()
@@ -31,7 +37,7 @@ def record(
         # The log's line comes last: after a crash before it, the next look finds the change again.
         history.keep(now, SnapshotJson().dump(snapshot))
         history.save(EnvironmentYml().dump(snapshot), at=snapshot.taken)
-        return history.append("change", at=snapshot.taken, actor=actor, asked=asked, snapshot=now)
+        return history.append(event, at=snapshot.taken, actor=actor, asked=asked, snapshot=now)
 
 
 def wanted(entries: Iterable[Entry]) -> frozenset[str]:

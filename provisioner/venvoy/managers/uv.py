@@ -60,6 +60,26 @@ def remove(python: Path, *names: str) -> Job:
     return _job("pip", "uninstall", "--python", str(python), "--", *names)
 
 
+def exactly(python: Path, listed: str, *, find_links: Path | None = None) -> Job:
+    """Add what a requirements file says and nothing that it needs; wheels are also looked for in `find_links`."""
+    kept = ("--find-links", str(find_links)) if find_links else ()
+    return _job(
+        "pip", "install", "--python", str(python), "--no-deps", *kept, "--requirements", "-",
+        stdin=listed,
+        cwd=_NOWHERE,
+    )  # fmt: skip
+
+
+def rehearse(python: Path, listed: str, *, folder: Path) -> Job:
+    """Say, in the words for debugging, what installing exactly that into an empty folder would fetch."""
+    return _job(
+        "pip", "install", "--dry-run", "--verbose", "--python", str(python), "--no-deps", "--target", str(folder),
+        "--requirements", "-",
+        stdin=listed,
+        cwd=_NOWHERE,
+    )  # fmt: skip
+
+
 def sync(python: Path, lock: Path) -> Job:
     """Make the environment of `python` exactly what a pylock.toml says; uv checks every hash that it names."""
     return _job("pip", "sync", "--python", str(python), "--allow-empty-requirements", str(lock), cwd=_NOWHERE)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -24,8 +23,8 @@ from ...store import Store
 from .. import kernelspecs
 from ..views.environments import Glance, deleted_view, environment_view, environments_view, made_view
 from . import kernels
-from .options import FILE, actor, current_store, named, output, patient
-from .output import Output, usage_error
+from .options import FILE, actor, agreed, current_store, named, output, patient
+from .output import Output
 
 PREPARING = "Preparing the kernel …"
 
@@ -216,15 +215,8 @@ def _size(prefix: Path) -> int:
 
 
 def _agreed(store: Store, env: Environment, *, record: bool) -> bool:
-    """Ask at the terminal; elsewhere nobody could answer."""
-    if not sys.stdin.isatty():
-        words = ["venvoy delete", env.name, *(["--record"] if record else []), "--yes"]
-        raise usage_error("there is no terminal to ask at", hint=f"if you mean it: {' '.join(words)}")
+    words = ["venvoy delete", env.name, *(["--record"] if record else []), "--yes"]
     what = "forget" if env.adopted else "delete"
     where = env.prefix if env.adopted else store.folder(env.name)
     also = f" and its record in {store.project(env.name)}" if record else ""
-    try:
-        return click.confirm(f"{what} {env.name!r} ({where}){also}?", err=True)
-    except click.Abort:
-        click.echo(err=True)  # ends the line with the question
-        raise
+    return agreed(f"{what} {env.name!r} ({where}){also}?", hint=f"if you mean it: {' '.join(words)}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import shlex
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from ...errors import RuntimeUnavailable
 from ...model import Actor, Environment
 from ...settings import DEFAULT_NAME
 from ...store import Store
-from .output import Output, output_of
+from .output import Output, output_of, usage_error
 
 Decorated = Callable[..., Any]
 LONGEST = 500
@@ -95,3 +96,14 @@ def usable(env: Environment) -> Environment:
         f"the interpreter of {env.name!r} is gone ({env.python})",
         hint=f"see what is broken: venvoy check {env.name}\nmend it: venvoy repair {env.name}",
     )
+
+
+def agreed(question: str, *, hint: str) -> bool:
+    """Ask at the terminal; elsewhere nobody could answer."""
+    if not sys.stdin.isatty():
+        raise usage_error("there is no terminal to ask at", hint=hint)
+    try:
+        return click.confirm(question, err=True)
+    except click.Abort:
+        click.echo(err=True)  # ends the line with the question
+        raise

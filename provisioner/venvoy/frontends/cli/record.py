@@ -1,16 +1,22 @@
-"""`venvoy status`, `history` and `freeze`."""
+"""`venvoy status`, `history`, `diff`, `freeze` and `prune`."""
 
 from __future__ import annotations
 
 import click
 
 from ...actions.changes import changes
+from ...actions.diff import diff as compare
 from ...actions.freeze import freeze as frozen
 from ...actions.observe import observe
+from ...actions.prune import prunable
+from ...actions.prune import prune as pruned
 from ...actions.status import status as compared
-from ..views.record import frozen_view, history_view, status_view
-from .options import actor, current_store, named, output, usable
+from ...settings import DEFAULT_NAME
+from ...store import Store
+from ..views.record import checked_record_view, diff_view, frozen_view, history_view, pruned_view, status_view
+from .options import actor, agreed, current_store, name_option, named, output, patient, usable
 from .output import Output
+from .points import is_name, point_of
 
 
 @click.command
@@ -31,8 +37,9 @@ def status(name: str, out: Output) -> int:
 @click.command
 @named
 @click.option("--last", type=click.IntRange(min=1), metavar="N", help="Only the last N entries.")
+@click.option("--check", is_flag=True, help="See whether the record is as it was written; exit code 1 if it is not.")
 @output
-def history(name: str, last: int | None, out: Output) -> None:
+def history(name: str, last: int | None, *, check: bool, out: Output) -> int:
     """Show every change of an environment, with when and who.
 
     It can be asked for also when the environment itself is deleted.
@@ -41,7 +48,41 @@ def history(name: str, last: int | None, out: Output) -> None:
     kept = store.history(name)
     if not kept.log.exists():
         store.environment(name)
+    if check:
+        problems = kept.check()
+        out.show(checked_record_view(name, problems, entries=kept.count()))
+        return 1 if problems else 0
     out.show(history_view(name, changes(kept), last=last))
+    return 0
+
+
+@click.command
+@click.argument("words", metavar="[NAME] [A] [B]", nargs=-1)
+@name_option
+@output
+def diff(words: tuple[str, ...], option: str | None, out: Output) -> int:
+    """Compare two states: of the record, of files, or the one of now.
+
+    A and B are numbers or digests of `venvoy history`, times ("yesterday", "2026-11-03 14:02", "2 days ago"), freeze,
+    now, or files of any format that venvoy reads. By default the last freeze is compared with now. The exit code is 1
+    where they differ.
+    """
+    store = current_store()
+    name, points = _meant(store, words, option)
+    found = [point_of(store, name, text) for text in points]
+    difference = compare(found[0].snapshot, found[1].snapshot)
+    out.show(diff_view(found[0], found[1], difference))
+    return 1 if difference else 0
+
+
+def _meant(store: Store, words: tuple[str, ...], option: str | None) -> tuple[str, tuple[str, str]]:
+    """The environment's name and the two points; the first word is the name where an environment is called so."""
+    if not option and words and is_name(store, words[0]):
+        option, words = words[0], words[1:]
+    if len(words) > 2:
+        raise click.UsageError(f"two states can be compared, not {len(words)}: {' '.join(words)}")
+    first, second = (*words, *(("freeze", "now") if not words else ("now",)))[:2]
+    return option or DEFAULT_NAME, (first, second)
 
 
 @click.command
@@ -57,3 +98,30 @@ def freeze(name: str, out: Output) -> None:
     with out.progress("Looking every installed package up on the index …") as on_line:
         lock = frozen(store, env, actor=actor(out), on_line=on_line)
     out.show(frozen_view(name, lock))
+
+
+@click.command
+@named
+@click.option("--keep", type=click.IntRange(min=0), default=10, metavar="N", help="The last N changes keep all (10).")
+@click.option("--yes", "-y", is_flag=True, help="Do not ask.")
+@click.option("--dry-run", is_flag=True, help="Only say what would go.")
+@output
+def prune(name: str, keep: int, *, yes: bool, dry_run: bool, out: Output) -> int:
+    """Remove what is only kept for going back.
+
+    These are timed copies of environment.yml and prefixes that were replaced. The log and its snapshots stay, so every
+    state can still be restored, from the index.
+    """
+    store = current_store()
+    store.environment(name)
+    found = prunable(store, name, keep=keep)
+    if dry_run or not (found.copies or found.prefixes):
+        out.show(pruned_view(name, found, done=False))
+        return 0
+    if not yes:
+        out.say(pruned_view(name, found, done=False).head)
+        if not agreed("remove it?", hint=f"if you mean it: venvoy prune {name} --keep {keep} --yes"):
+            return 1
+    patient(store, name, out)
+    out.show(pruned_view(name, pruned(store, name, keep=keep), done=True))
+    return 0

@@ -1,43 +1,155 @@
-"""`venvoy restore`."""
+"""`venvoy restore` and `venvoy undo`."""
 
 from __future__ import annotations
 
+import os
+import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import click
 
+from ...actions.changes import changes
+from ...actions.go_back import Returned
+from ...actions.go_back import go_back as gone_back
+from ...actions.plan import plan
+from ...actions.points import Point
 from ...actions.restore import restore as restored
-from ..views.record import restored_view
+from ...actions.undo import before_last
+from ...actions.undo import undo as undone
+from ...model import Environment
+from ...settings import DEFAULT_NAME
+from ...store import Store
+from ..views.record import history_view, plan_view, restored_view, returned_view
 from . import kernels
-from .options import FILE, actor, current_store, environment_names, name_option, one_name, output
-from .output import Output
+from .options import actor, agreed, current_store, environment_names, name_option, named, output, patient, usable
+from .output import Output, usage_error
+from .points import is_name, point_of
+
+LISTED = 20
+"""How many entries of the record are shown to choose from."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Wish:
+    """What the words mean: a file to make an environment from, or an environment to take back to a point."""
+
+    source: Path | None = None
+    name: str | None = None
+    point: str | None = None
 
 
 @click.command
-@click.argument("source", metavar="FILE", type=FILE)
-@click.argument("position", metavar="[NAME]", required=False, shell_complete=environment_names)
+@click.argument("words", metavar="[FILE] [NAME]", nargs=-1, shell_complete=environment_names)
 @name_option
+@click.option(
+    "--to", "point", metavar="POINT", help="Go back to it: a number, digest or time of the history."
+)
+@click.option("--dry-run", is_flag=True, help="With --to: only say what would change and what it would take.")
+@click.option("--yes", "-y", is_flag=True, help="With --to: do not ask.")
 @click.option("--python", metavar="VERSION", help="Another Python than the file's: 3.12, 3.12.1, or a path.")
 @click.option("--force", is_flag=True, help="Replace the one of that name; it stays until the new one is whole.")
 @output
 def restore(
-    source: Path, position: str | None, option: str | None, python: str | None, *, force: bool, out: Output
-) -> None:
-    """Make an environment from a lock or an environment.yml.
+    words: tuple[str, ...],
+    option: str | None,
+    point: str | None,
+    python: str | None,
+    *,
+    dry_run: bool,
+    yes: bool,
+    force: bool,
+    out: Output,
+) -> int:
+    """Make an environment from a file, or take one back to an earlier state.
 
-    Every hash of a lock is checked, and what is installed at the end is compared with the file: where it differs the
-    command fails, and nothing is left. Without a name it is the one that the file, or its folder, says.
+    With a FILE an environment is made: every hash of a lock is checked, and what is installed at the end is compared
+    with the file; where it differs the command fails, and nothing is left. Without a name it is the one that the file,
+    or its folder, says.
+
+    Without a file the environment goes back to a state of its own history, in place: to the one that --to says or, at
+    a terminal, that you choose. The new prefix is built aside and swapped in whole; `venvoy undo` takes that back.
     """
     store = current_store()
-    with out.progress(f"Restoring {source} …") as on_line:
+    wish = _wish(store, words, option, point)
+    if wish.source is None:
+        return _return(store, wish, dry_run=dry_run, yes=yes, out=out)
+    with out.progress(f"Restoring {wish.source} …") as on_line:
         made = restored(
-            store,
-            source,
-            name=one_name(position, option),
-            actor=actor(out),
-            force=force,
-            python=python,
-            on_line=on_line,
+            store, wish.source, name=wish.name, actor=actor(out), force=force, python=python, on_line=on_line
         )
     kernel = kernels.offered(store, made.environment, out, first="Preparing the kernel …")
     out.show(restored_view(made, kernel=kernel))
+    return 0
+
+
+@click.command
+@named
+@click.option("--dry-run", is_flag=True, help="Only say what would change and what it would take.")
+@output
+def undo(name: str, *, dry_run: bool, out: Output) -> None:
+    """Take back the last change of an environment.
+
+    Once more takes back the one before that. `venvoy restore --to` goes to any state, also forward again.
+    """
+    store = current_store()
+    env = usable(store.environment(name))
+    if dry_run:
+        out.show(plan_view(name, plan(store, env, before_last(store.history(name)))))
+        return
+    patient(store, name, out)
+    with out.progress(f"Taking back the last change of {name!r} …") as on_line:
+        returned = undone(store, env, actor=actor(out), on_line=on_line)
+    _tell(store, returned, out)
+
+
+def _wish(store: Store, words: tuple[str, ...], option: str | None, point: str | None) -> _Wish:
+    if len(words) > (1 if option or point else 2):
+        raise click.UsageError(f"too many words: {' '.join(words)}")
+    if point or not words or (len(words) == 1 and not option and _is_environment(store, words[0])):
+        return _Wish(name=option or (words[0] if words else DEFAULT_NAME), point=point)
+    return _Wish(source=Path(words[0]), name=option or (words[1] if len(words) > 1 else None))
+
+
+def _is_environment(store: Store, word: str) -> bool:
+    """A file comes before an environment of the same name, and that before a folder."""
+    return os.sep not in word and not Path(word).is_file() and is_name(store, word)
+
+
+def _return(store: Store, wish: _Wish, *, dry_run: bool, yes: bool, out: Output) -> int:
+    name = wish.name or DEFAULT_NAME
+    env = usable(store.environment(name))
+    target = point_of(store, name, wish.point or _chosen(store, name, out))
+    if dry_run:
+        out.show(plan_view(name, plan(store, env, target)))
+        return 0
+    if sys.stdin.isatty() and not yes and not _confirmed(store, env, target, out):
+        return 1
+    patient(store, name, out)
+    with out.progress(f"Taking {name!r} back to {target.label} …") as on_line:
+        returned = gone_back(store, env, target, actor=actor(out), on_line=on_line)
+    _tell(store, returned, out)
+    return 0
+
+
+def _chosen(store: Store, name: str, out: Output) -> str:
+    """Have the user choose from the history."""
+    if not sys.stdin.isatty():
+        raise usage_error(
+            "there is no terminal to choose at", hint=f"say where to: venvoy restore --name {name} --to POINT"
+        )
+    shown = history_view(name, changes(store.history(name)), last=LISTED)
+    out.say(shown.text)
+    answer: str = click.prompt("back to which (number, digest or time)?", err=True)
+    return answer
+
+
+def _confirmed(store: Store, env: Environment, target: Point, out: Output) -> bool:
+    out.say(plan_view(env.name, plan(store, env, target)).text)
+    return agreed("go back?", hint=f"if you mean it: venvoy restore --name {env.name} --to … --yes")
+
+
+def _tell(store: Store, returned: Returned, out: Output) -> None:
+    env = returned.environment
+    kernels.offered(store, env, out)
+    out.show(returned_view(env.name, returned))

@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ...actions.freeze import Frozen
+from ...actions.go_back import Returned
+from ...actions.plan import Planned
+from ...actions.points import Point
+from ...actions.prune import Prunable
 from ...actions.restore import Restored
 from ...actions.status import Status
-from ...history import Entry
+from ...history import Entry, Problem
 from ...model import Diff
 from .data import diff_data, diff_rows, environment_data, filled, package_data
-from .view import Data, View, counted, moment, who
+from .view import Data, View, counted, moment, size_of, who
 
 
 def status_view(name: str, status: Status) -> View:
@@ -96,6 +100,114 @@ def history_view(name: str, changes: Sequence[tuple[Entry, Diff]], *, last: int 
             for number, (entry, difference) in shown
         ),
     )
+
+
+def checked_record_view(name: str, problems: Sequence[Problem], *, entries: int) -> View:
+    head = f"{name}: the record is whole: {counted(entries, 'entry', 'entries')}, every one chained to the one before."
+    if problems:
+        head = f"{name}: {counted(len(problems), 'place')} of the record is not as it was written:"
+    return View(
+        data={
+            "environment": name,
+            "ok": not problems,
+            "entries": entries,
+            "problems": [{"line": each.line, "message": each.message} for each in problems],
+        },
+        head=head,
+        columns=("line", "what"),
+        rows=tuple(("" if each.line is None else str(each.line), each.message) for each in problems),
+    )
+
+
+def diff_view(older: Point, newer: Point, difference: Diff) -> View:
+    head = f"{older.label} → {newer.label}: "
+    head += f"{counted(len(difference), 'package')} differ." if len(difference) else "the same packages."
+    if len(difference) == 1:
+        head = head.replace("differ.", "differs.")
+    if difference.interpreter:
+        head += f"\nPython {difference.interpreter[0]} → {difference.interpreter[1]}"
+    return View(
+        data={
+            "from": {"label": older.label, "index": older.number},
+            "to": {"label": newer.label, "index": newer.number},
+            "changes": diff_data(difference),
+        },
+        head=head,
+        columns=("", "package", "before", "after"),
+        rows=diff_rows(difference),
+    )
+
+
+def plan_view(name: str, planned: Planned) -> View:
+    return View(
+        data={
+            "environment": name,
+            "to": {"label": planned.point.label, "index": planned.point.number},
+            "changes": diff_data(planned.changes),
+            "kept": planned.kept,
+            "python_version": planned.python,
+            "download": [each.name for each in planned.download],
+            "cached": len(planned.cached),
+            "size": planned.size,
+        },
+        head=f"{name}, back to {planned.point.label}: {_effort(planned)}",
+        columns=("", "package", "now", "then"),
+        rows=diff_rows(planned.changes),
+    )
+
+
+def returned_view(name: str, returned: Returned, *, kernels: int = 0) -> View:
+    if not returned.changes:
+        head = f"{name}: it stands at {returned.point.label} already."
+    else:
+        head = f"{name}: it is again as at {returned.point.label}. Take that back: venvoy undo {name}"
+        if kernels:
+            head += f"\n{counted(kernels, 'running kernel')} must be restarted to see that."
+    if returned.other_python:
+        head += f"\nPython {returned.other_python[0]} is not on this machine; it has {returned.other_python[1]} now."
+    return View(
+        data={
+            "environment": name,
+            "to": {"label": returned.point.label, "index": returned.point.number},
+            "changes": diff_data(returned.changes),
+            "built": returned.built,
+            "kernels": kernels,
+            "other_python": list(returned.other_python) if returned.other_python else None,
+        },
+        head=head,
+        columns=("", "package", "before", "now"),
+        rows=diff_rows(returned.changes),
+    )
+
+
+def pruned_view(name: str, pruned: Prunable, *, done: bool) -> View:
+    parts = [
+        counted(len(pruned.copies), "timed copy", "timed copies"),
+        counted(len(pruned.prefixes), "replaced prefix", "replaced prefixes"),
+    ]
+    what = f"{' and '.join(parts)}, {size_of(pruned.size)}"
+    head = f"{name}: {'removed' if done else 'to remove:'} {what}."
+    if not (pruned.copies or pruned.prefixes):
+        head = f"{name}: there is nothing to remove."
+    return View(
+        data={
+            "environment": name,
+            "copies": [str(each) for each in pruned.copies],
+            "prefixes": [str(each) for each in pruned.prefixes],
+            "size": pruned.size,
+            "removed": done,
+        },
+        head=head,
+    )
+
+
+def _effort(planned: Planned) -> str:
+    if not planned.changes:
+        return "it stands there already."
+    if planned.kept:
+        return "its prefix is still there; nothing to download."
+    size = f" ({size_of(planned.size)})" if planned.size else ""
+    return f"{len(planned.download)} to download{size}, {len(planned.cached)} from cache, Python {planned.python}."
 
 
 def _entry_data(number: int, entry: Entry, difference: Diff) -> Data:

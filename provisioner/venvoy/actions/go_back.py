@@ -1,0 +1,201 @@
+"""Take an environment back to an earlier state, in place: built aside, swapped whole, the one before kept."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from .. import process, runtimes
+from ..errors import CommandFailed, EnvironmentExists, InvalidInput
+from ..formats.pylock import PylockToml
+from ..formats.snapshot_json import digest
+from ..history import Entry, Event
+from ..inventory.dist_info import canonical
+from ..managers import uv
+from ..model import Actor, Asked, Diff, Environment, Snapshot
+from ..process import OnLine
+from ..store import Store, generation_folder
+from .bases import nearest
+from .create import DEV_REQUIREMENTS, REQUIREMENTS, Fill, Plan, create
+from .diff import diff
+from .lists import fitted, names, pin
+from .observe import observe
+from .points import Point
+from .record import record, wanted
+
+KEEP = 1
+"""How many replaced prefixes stay on disk for going back to them at once."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Returned:
+    """The environment as it is now, which state that is, and what it took; empty where it stood there already.
+
+    `built` says whether the prefix was built anew, or is the one that had been kept. `other_python` is the Python of
+    that state and the one that was there for it, None where they are the same.
+    """
+
+    environment: Environment
+    point: Point
+    changes: Diff
+    built: bool
+    other_python: tuple[str, str] | None = None
+
+
+def go_back(
+    store: Store,
+    env: Environment,
+    point: Point,
+    *,
+    actor: Actor,
+    event: Event = "change",
+    on_line: OnLine | None = None,
+) -> Returned:
+    """Give the environment the packages of `point`, and write that down; the state before stays for `undo`.
+
+    Kernels that run go on with what they have loaded until they are restarted. Whatever fails, the environment stays
+    as it was. Raises EnvironmentExists for an adopted one, which is not ours to replace; CommandFailed where something
+    cannot be had any more or the result differs.
+    """
+    before = observe(store, env)
+    changes = diff(before, point.snapshot)
+    if not changes:
+        return Returned(environment=env, point=point, changes=changes, built=False)
+    refuse_adopted(env)
+    asked = _asked(store.history(env.name).entries(), point)
+    kept = kept_at(store, env, point.snapshot)
+    if kept:
+        returned = _swapped(store, kept, actor=actor, asked=asked, event=event)
+    else:
+        returned = _built(store, env, point, actor=actor, asked=asked, event=event, on_line=on_line)
+    return Returned(
+        environment=returned,
+        point=point,
+        changes=diff(before, observe(store, returned)),
+        built=kept is None,
+        other_python=_other(point.snapshot.language_version, returned.python_version),
+    )
+
+
+def refuse_adopted(env: Environment) -> None:
+    """Raise EnvironmentExists for an environment that venvoy did not make."""
+    if env.adopted:
+        raise EnvironmentExists(
+            f"{env.name!r} was adopted: venvoy does not replace what it has not made",
+            hint=f"make another one of that state: venvoy export {env.name} --point POINT --format lock -o state.json\n"
+            "venvoy restore state.json OTHER",
+        )
+
+
+def kept_at(store: Store, env: Environment, snapshot: Snapshot) -> Environment | None:
+    """A replaced generation that still lies there in just that state, or None."""
+    wanted_digest = digest(snapshot)
+    for kept in store.kept(env.name):
+        folder = generation_folder(kept.prefix, kept.generation or "")
+        if digest(observe(store, replace(kept, prefix=folder))) == wanted_digest:
+            return kept
+    return None
+
+
+def locked_at(store: Store, env: Environment, snapshot: Snapshot) -> Snapshot | None:
+    """What the lock of the last freeze says, if it was made of just that state."""
+    file = store.project(env.name) / "pylock.toml"
+    try:
+        text = file.read_text("utf-8")
+        lock = PylockToml().load(text, source=str(file))
+    except (OSError, InvalidInput):
+        return None
+    same = diff(snapshot, replace(lock, language_version=snapshot.language_version))
+    return None if same else lock
+
+
+def _swapped(store: Store, kept: Environment, *, actor: Actor, asked: tuple[Asked, ...], event: Event) -> Environment:
+    with store.held(kept.name):
+        store.commit(kept, store.texts(kept), keep=True)
+        _trim(store, kept.name)
+        record(store.history(kept.name), lambda: observe(store, kept), actor=actor, asked=asked, event=event)
+    return kept
+
+
+def _built(
+    store: Store,
+    env: Environment,
+    point: Point,
+    *,
+    actor: Actor,
+    asked: tuple[Asked, ...],
+    event: Event,
+    on_line: OnLine | None,
+) -> Environment:
+    base = nearest(store, point.snapshot.language_version)
+    texts = _texts(store, env, point, asked)
+    plan = Plan(name=env.name, python=str(base.path), texts=texts, force=True, keep=True, seed=False)
+    fill = _filler(store, env, point, on_line)
+    built = create(store, plan, actor=actor, asked=asked, event=event, fill=fill, on_line=on_line)
+    with store.held(env.name):
+        _trim(store, env.name)
+    return built
+
+
+def _filler(store: Store, env: Environment, point: Point, on_line: OnLine | None) -> Fill:
+    lock = store.project(env.name) / "pylock.toml" if locked_at(store, env, point.snapshot) else None
+
+    def fill(aside: Environment) -> None:
+        listed = "".join(f"{pin(each)}\n" for each in point.snapshot.packages)
+        vendored = store.folder(env.name) / "vendor"
+        if lock:
+            job = uv.sync(aside.python, lock)
+        else:
+            job = uv.exactly(aside.python, listed, find_links=vendored if vendored.is_dir() else None)
+        process.run(runtimes.get(aside.runtime).command(aside, job), on_line=on_line)
+        found = observe(store, aside)
+        differs = diff(replace(point.snapshot, language_version=found.language_version), found)
+        if differs:
+            raise CommandFailed(
+                f"the state {point.label} of {env.name!r} cannot be had any more as it was", hint=_lines(differs)
+            )
+
+    return fill
+
+
+def _lines(difference: Diff) -> str:
+    lines = [f"{each.name} {each.version} is too much" for each in difference.added]
+    lines += [f"{each.name} {each.version} is missing" for each in difference.removed]
+    lines += [f"{each.name} is {each.after.version}, not {each.before.version}" for each in difference.changed]
+    return "\n".join(lines)
+
+
+def _texts(store: Store, env: Environment, point: Point, asked: tuple[Asked, ...]) -> dict[str, str]:
+    """The requirements files as they fit the state, so that `init --force` builds it and not the one before."""
+    texts = {}
+    for name in (REQUIREMENTS, DEV_REQUIREMENTS):
+        file = store.folder(env.name) / name
+        texts[name] = fitted(file.read_text("utf-8") if file.exists() else "", point.snapshot)
+    listed = frozenset().union(*map(names, texts.values()))
+    again = [name for each in asked if each.verb == "install" for name in each.names if name not in listed]
+    found = [package for name in again if (package := point.snapshot.package(canonical(name)))]
+    texts[REQUIREMENTS] += "".join(f"{pin(each)}\n" for each in found)
+    return texts
+
+
+def _asked(entries: tuple[Entry, ...], point: Point) -> tuple[Asked, ...]:
+    """What was asked for at that time and not now, and the other way round."""
+    then = wanted(entries[: point.number]) if point.number else wanted(entries)
+    there = frozenset(each.name for each in point.snapshot.packages)
+    now = wanted(entries)
+    changes: Mapping[str, frozenset[str]] = {"remove": now - (then & there), "install": (then & there) - now}
+    return tuple(
+        Asked(tool="venvoy", verb="remove" if verb == "remove" else "install", names=tuple(sorted(said)))
+        for verb, said in changes.items()
+        if said
+    )
+
+
+def _trim(store: Store, name: str) -> None:
+    for kept in store.kept(name)[KEEP:]:
+        store.let_go(kept)
+    store.tidy(name)
+
+
+def _other(wanted_version: str, given: str) -> tuple[str, str] | None:
+    return None if wanted_version == given else (wanted_version, given)

@@ -1,0 +1,73 @@
+"""Say what going back would take, without doing it."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from .. import process
+from ..managers import uv
+from ..model import Base, Diff, Environment, Package
+from ..store import Store
+from .bases import nearest, without_environment
+from .diff import diff
+from .go_back import kept_at, refuse_adopted
+from .lists import pin
+from .observe import observe
+from .points import Point
+
+_UNCACHED = re.compile(r"Identified uncached distribution: ([a-z0-9-]+)")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Planned:
+    """What would change, and what of the new prefix would be downloaded, or taken from uv's cache.
+
+    With `kept` nothing is built: the prefix of that state still lies there. `size` is the download in bytes, None
+    where the index does not say. `python` is the version that the environment would have.
+    """
+
+    point: Point
+    changes: Diff
+    kept: bool
+    python: str
+    download: tuple[Package, ...] = ()
+    cached: tuple[Package, ...] = ()
+    size: int | None = 0
+
+
+def plan(store: Store, env: Environment, point: Point) -> Planned:
+    """What `go_back` would do. Raises EnvironmentExists for an adopted one, RuntimeUnavailable, CommandFailed."""
+    changes = diff(observe(store, env), point.snapshot)
+    if changes:
+        refuse_adopted(env)
+    kept = kept_at(store, env, point.snapshot) if changes else env
+    if kept is not None:
+        return Planned(point=point, changes=changes, kept=bool(changes), python=kept.python_version)
+    base = nearest(store, point.snapshot.language_version)
+    missing = _uncached(base, point)
+    download = tuple(each for each in point.snapshot.packages if each.name in missing)
+    cached = tuple(each for each in point.snapshot.packages if each.name not in missing)
+    size = _size(base, download) if download else 0
+    return Planned(
+        point=point, changes=changes, kept=False, python=base.version, download=download, cached=cached, size=size
+    )
+
+
+def _uncached(base: Base, point: Point) -> frozenset[str]:
+    """The names of what uv would have to fetch: it tells so in its words for debugging alone."""
+    found: set[str] = set()
+    listed = "".join(f"{pin(each)}\n" for each in point.snapshot.packages)
+
+    def hear(line: str) -> None:
+        found.update(_UNCACHED.findall(line))
+
+    with tempfile.TemporaryDirectory(prefix="venvoy-") as folder:
+        process.run(without_environment(uv.rehearse(base.path, listed, folder=Path(folder))), on_line=hear)
+    return frozenset(found)
+
+
+def _size(base: Base, packages: tuple[Package, ...]) -> int | None:
+    return None
