@@ -140,7 +140,7 @@ def test_stdout_in_a_file_gets_no_moving_line_also_when_stderr_is_a_terminal(bob
 
 
 def documented():
-    found = re.findall(r"^```json (\w+)\n(.*?)^```", (DOCS / "json.md").read_text(), re.MULTILINE | re.DOTALL)
+    found = re.findall(r"^```json ([\w-]+)\n(.*?)^```", (DOCS / "json.md").read_text(), re.MULTILINE | re.DOTALL)
     return {name: json.loads(text) for name, text in found}
 
 
@@ -184,6 +184,11 @@ def test_the_documented_shapes_are_what_the_program_prints(own):
         "run": own.json("run", "demo", "--", "python", "-c", "1"),
         "activate": own.json("activate", "demo"),
         "history": own.json("history", "demo"),
+        "history-check": own.json("history", "demo", "--check"),
+        "diff": own.json("diff", "demo", "1"),
+        "undo-dry-run": own.json("undo", "demo", "--dry-run"),
+        "undo": own.json("undo", "demo"),
+        "prune": own.json("prune", "demo", "--keep", "0", "--yes"),
         "completion": own.json("completion", "bash"),
     }
     own.done("remove", "demo", "alpha")
