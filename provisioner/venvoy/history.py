@@ -18,7 +18,7 @@ from .errors import InvalidInput
 from .model import Actor, Asked
 
 _TIMED = re.compile(r"environment_[0-9]{8}_[0-9]{6}(?:_[0-9]+)?\.yml")
-Event = Literal["change", "undo", "asked", "freeze"]
+Event = Literal["change", "undo", "asked", "freeze", "import"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +27,7 @@ class Entry:
 
     `event` is "change" where the snapshot differs from the entry before, "undo" where it does because the last change
     was taken back, "asked" where only somebody's wish was learnt, and "freeze" where the snapshot was locked.
+    An "import" says from which archive (its manifest's digest, as what was asked for) the environment was made here.
     `previous` is the digest of the line before, "" in the first.
     """
 

@@ -152,13 +152,14 @@ class Snapshot:
     """What was installed in one environment at one moment; a lock when every package has a url and a sha256.
 
     `image` is the public image that stands for the base where an environment is built from images ("python:3.12-slim",
-    with its digest where that is known), or "".
+    with its digest where that is known), or "". `state` is, in a lock, the digest of the state that it was made of.
     """
 
     environment: str = field(compare=False)
     taken: datetime = field(compare=False)
     base: str = field(compare=False)
     image: str = field(default="", compare=False)
+    state: str = field(default="", compare=False)
     language: Language = "python"
     language_version: str
     platform: str

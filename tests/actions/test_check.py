@@ -461,7 +461,7 @@ def test_packages_of_the_system_count_where_they_are_seen_and_that_is_a_warning(
 def lent(store, env) -> None:
     """A kernel that was built already: an ipykernel that needs traitlets 5."""
     store.payloads.unlink()
-    folder = payload._folder(store, base_of(store, env.python), payload._lock())
+    folder = payload._folder(store, base_of(store, env.python), payload.own_lock())
     folder.mkdir(parents=True)
     content = {
         "ipykernel": {"version": "7.0", "requires": ["traitlets>=5"]},

@@ -30,6 +30,17 @@ def told_apart(snapshot: Snapshot, wanted: Iterable[str], distributions: Iterabl
     return replace(snapshot, packages=tuple(replace(each, direct=each.name in direct) for each in snapshot.packages))
 
 
+def only_for(
+    snapshot: Snapshot, names: Iterable[str], others: Iterable[str], distributions: Iterable[Distribution]
+) -> frozenset[str]:
+    """What is there for `names` alone: they and what they require, without what `others` or anything else requires."""
+    markers = fit.markers(snapshot.language_version, snapshot.platform) | {"extra": ""}
+    requires = {each.name: frozenset(_required(each, markers)) - {each.name} for each in distributions}
+    reached = _reached(frozenset(names) - frozenset(others), requires)
+    rest = {each.name for each in snapshot.packages} - reached
+    return reached - _reached(rest | set(others), requires) - {PIP}
+
+
 def _required(distribution: Distribution, markers: Mapping[str, str]) -> Iterable[str]:
     for text in distribution.requires:
         try:

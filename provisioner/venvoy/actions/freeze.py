@@ -16,13 +16,14 @@ from .. import inventory, process
 from ..errors import CommandFailed
 from ..formats.pylock import PylockToml, is_pinned, parse
 from ..formats.snapshot_json import SnapshotJson, digest
-from ..inventory import Distribution
+from ..inventory import Distribution, recorded
 from ..managers import uv
 from ..model import Actor, Environment, Package, Snapshot
 from ..process import OnLine
 from ..store import Store
 from .bases import without_environment
-from .direct import told_apart
+from .direct import only_for, told_apart
+from .lists import names
 from .observe import observe
 from .record import record, wanted
 
@@ -62,26 +63,51 @@ class Frozen:
     snapshot: Snapshot
     path: Path
     unpinned: tuple[Unpinned, ...]
+    left_out: tuple[Package, ...] = ()
 
 
-def freeze(store: Store, env: Environment, *, actor: Actor, on_line: OnLine | None = None) -> Frozen:
+def freeze(
+    store: Store, env: Environment, *, actor: Actor, include_dev: bool = False, on_line: OnLine | None = None
+) -> Frozen:
     """Lock the environment as it is now, into pylock.toml beside its record.
 
-    Raises CommandFailed when the index cannot be asked, or when the environment changes while it is locked.
+    What is there for development alone (`development`) is left out of the lock without `include_dev`; the entry of the
+    record is of the whole state in any case. Raises CommandFailed when the index cannot be asked, or when the
+    environment changes while it is locked.
     """
     history = store.history(env.name)
     snapshot = observe(store, env)
     record(history, lambda: observe(store, env), actor=actor)
     distributions = inventory.distributions(env.prefix)
     known = told_apart(snapshot, wanted(history.entries()), distributions)
-    locked = replace(known, packages=_pinned(env, known.packages, distributions, on_line))
+    dev = frozenset() if include_dev else development(env, known, distributions)
+    trees = {each.name: recorded.tree(each) for each in distributions}
+    kept = tuple(replace(each, tree=trees[each.name]) for each in known.packages if each.name not in dev)
+    locked = replace(known, packages=_pinned(env, kept, distributions, on_line), state=digest(snapshot))
     if digest(observe(store, env)) != digest(snapshot):
         raise CommandFailed(f"{env.name!r} changed while it was locked", hint="freeze it again when it is at rest")
     with history.locked():
         path = history.write("pylock.toml", PylockToml().dump(locked))
         history.keep(digest(snapshot), SnapshotJson().dump(snapshot))
         history.append("freeze", at=snapshot.taken, actor=actor, asked=(), snapshot=digest(snapshot))
-    return Frozen(snapshot=locked, path=path, unpinned=unpinned(locked))
+    left_out = tuple(each for each in known.packages if each.name in dev)
+    return Frozen(snapshot=locked, path=path, unpinned=unpinned(locked), left_out=left_out)
+
+
+def development(env: Environment, snapshot: Snapshot, distributions: Iterable[Distribution]) -> frozenset[str]:
+    """The names of what is there only because the environment's development requirements ask for it."""
+    dev, others = (names("\n".join(each)) for each in (env.dev_packages, env.packages))
+    return only_for(snapshot, dev, others, distributions)
+
+
+def reachable(env: Environment, packages: Sequence[Package]) -> dict[str, str]:
+    """From where this machine gets the files with those hashes now: sha256 to url, as far as its index has them.
+
+    A mirror or a private index gives its own addresses, which no lock should name. Raises CommandFailed.
+    """
+    found = _on_index(env, [each for each in packages if each.origin == "index" and _nameable(each)], None)
+    files = [file for each in found.values() for file in (*(each.wheels or ()), *((each.sdist,) if each.sdist else ()))]
+    return {file.hashes["sha256"]: file.url for file in files if file.url and "sha256" in file.hashes}
 
 
 def unpinned(snapshot: Snapshot) -> tuple[Unpinned, ...]:
@@ -168,7 +194,7 @@ def _filled(package: Package, found: pylock.Package, tags: frozenset[str]) -> Pa
     chosen: pylock.PackageWheel | pylock.PackageSdist | None = same[-1] if same else found.sdist
     if chosen is None or not chosen.url:
         return package
-    return replace(package, url=_public(chosen.url), sha256=chosen.hashes.get("sha256", ""))
+    return replace(package, url=public(chosen.url), sha256=chosen.hashes.get("sha256", ""))
 
 
 def _hashed(env: Environment, package: Package) -> Package:
@@ -188,7 +214,7 @@ def _tags(filename: str) -> frozenset[str]:
         return frozenset()
 
 
-def _public(url: str) -> str:
+def public(url: str) -> str:
     """The address under which anybody can fetch the file, or "" for what only a private index has.
 
     A mirror keeps the public path, in which the content's BLAKE2 digest stands, so the same path names the same file.

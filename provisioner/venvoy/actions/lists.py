@@ -63,7 +63,7 @@ def fitted(text: str, snapshot: Snapshot) -> str:
 
 
 def names(text: str) -> frozenset[str]:
-    """The canonical names that a requirements file lists."""
+    """The canonical names of the requirements that a text lists, as a requirements file does."""
     return frozenset(name for entry in entries(text) if (name := _name(bare(entry))))
 
 

@@ -66,19 +66,23 @@ def restore(
     actor: Actor,
     force: bool = False,
     python: str | None = None,
+    offline: bool = False,
     on_line: OnLine | None = None,
 ) -> Restored:
     """Make the environment `name` (default: the one that the file or its folder names) from `source`.
 
     A pylock.toml gives exactly its files, every hash checked. An environment.yml gives its versions from the index.
     Raises InvalidInput for a file that is neither; RuntimeUnavailable where no interpreter fits it; CommandFailed when
-    something cannot be had or the result differs from what was asked for. Then nothing is left behind.
+    something cannot be had or the result differs from what was asked for. Then nothing is left behind. With `offline`
+    no network is touched: files that lie beside a lock, and uv's cache, must do.
     """
     source = source.absolute()
-    follow = _lock_recipe if source.suffix == ".toml" else _wish_recipe
-    recipe = follow(store, source, python, on_line)
+    is_lock = source.suffix == ".toml"
+    recipe = (_lock_recipe if is_lock else _wish_recipe)(store, source, python, offline=offline, on_line=on_line)
     name = name or recipe.name or source.parent.name
-    plan = Plan(name=name, python=str(recipe.base.path), pins=recipe.pins, force=force)
+    # A lock says whether there is a pip; without network none could be had.
+    seed = not (is_lock or offline)
+    plan = Plan(name=name, python=str(recipe.base.path), pins=recipe.pins, force=force, seed=seed)
     env = create(store, plan, actor=actor, fill=recipe.fill, on_line=on_line)
     return Restored(
         environment=_noted(store, env, recipe.listed, actor),
@@ -98,7 +102,9 @@ def described(difference: Diff) -> str:
     return "\n".join(lines)
 
 
-def _lock_recipe(store: Store, source: Path, python: str | None, on_line: OnLine | None) -> _Recipe:
+def _lock_recipe(
+    store: Store, source: Path, python: str | None, *, offline: bool, on_line: OnLine | None
+) -> _Recipe:
     text = _text(source)
     said = PylockToml().load(text, source=str(source))
     base, expected = _fitting(store, text, source, python, said.language_version)
@@ -110,7 +116,8 @@ def _lock_recipe(store: Store, source: Path, python: str | None, on_line: OnLine
         if not is_valid_pylock_path(source):  # uv takes a lock only under its standard name
             lock = env.prefix / "pylock.toml"
             files.replace(lock, text)
-        process.run(runtimes.get(env.runtime).command(env, uv.sync(env.python, lock)), on_line=on_line)
+        job = uv.sync(env.python, lock)
+        process.run(runtimes.get(env.runtime).command(env, uv.offline(job) if offline else job), on_line=on_line)
         if lock != source:
             files.remove(lock)
         _same(fetched, observe(store, env), source)
@@ -127,14 +134,16 @@ def _lock_recipe(store: Store, source: Path, python: str | None, on_line: OnLine
     )
 
 
-def _wish_recipe(store: Store, source: Path, python: str | None, on_line: OnLine | None) -> _Recipe:
+def _wish_recipe(
+    store: Store, source: Path, python: str | None, *, offline: bool, on_line: OnLine | None
+) -> _Recipe:
     wish = EnvironmentYml().load(_text(source), source=str(source))
 
     def fill(env: Environment) -> None:
         if wish.requirements:
             listed = "".join(f"{each}\n" for each in wish.requirements)
             job = uv.install_listed(env.python, listed, folder=source.parent)
-            process.run(runtimes.get(env.runtime).command(env, job), on_line=on_line)
+            process.run(runtimes.get(env.runtime).command(env, uv.offline(job) if offline else job), on_line=on_line)
         _met(wish, observe(store, env), source)
 
     return _Recipe(

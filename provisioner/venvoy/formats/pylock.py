@@ -36,6 +36,15 @@ _VCS = re.compile(
 )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class File:
+    """A wheel that lies beside the lock: its name, its size in bytes, its sha256 in hexadecimal."""
+
+    name: str
+    size: int
+    sha256: str
+
+
 @dataclass(frozen=True, slots=True)
 class PylockToml:
     """A lock for one platform and one Python; what has no url or hash is listed under `tool.venvoy.unpinned`."""
@@ -45,19 +54,12 @@ class PylockToml:
 
     def dump(self, snapshot: Snapshot) -> str:
         pinned = [each for each in sorted(snapshot.packages) if is_pinned(each)]
-        unpinned = [each for each in sorted(snapshot.packages) if not is_pinned(each)]
-        system, _, machine = snapshot.platform.partition("-")
-        minor = ".".join(snapshot.language_version.split(".")[:2])
-        lock = pylock.Pylock(
-            lock_version=Version("1.0"),
-            environments=[Marker(f"sys_platform == '{system}' and platform_machine == '{machine}'")],
-            requires_python=SpecifierSet(f"=={minor}.*"),
-            created_by="venvoy",
-            packages=[_entry(each) for each in pinned],
-            tool={"venvoy": _remarks(snapshot, unpinned)},
-        )
-        lock.validate()
-        return tomli_w.dumps(lock.to_dict())
+        return _dumped(snapshot, [(each, _entry(each)) for each in pinned])
+
+    def dump_beside(self, snapshot: Snapshot, files: Mapping[str, File], *, folder: str) -> str:
+        """The lock with every package in a wheel of `files` (by canonical name), which lie in `folder` beside it."""
+        there = [each for each in sorted(snapshot.packages) if each.name in files and _is_version(each.version)]
+        return _dumped(snapshot, [(each, _beside(each, files[each.name], folder)) for each in there])
 
     def load(self, text: str, *, source: str, environment: str = "", base: Base | None = None) -> Snapshot:
         """Read a lock of anybody's; `source` names the file in errors.
@@ -78,8 +80,28 @@ class PylockToml:
             base=str(ours.get("base", "")),
             language_version=str(ours.get("python", "")),
             platform=str(ours.get("platform", "")),
+            state=str(ours.get("snapshot", "")),
             packages=tuple(sorted(replace(each, direct=each.name in direct if ours else None) for each in packages)),
         )
+
+
+def _dumped(snapshot: Snapshot, entries: list[tuple[Package, pylock.Package]]) -> str:
+    listed = {each.name for each, _ in entries}
+    system, _, machine = snapshot.platform.partition("-")
+    minor = ".".join(snapshot.language_version.split(".")[:2])
+    lock = pylock.Pylock(
+        lock_version=Version("1.0"),
+        environments=[Marker(f"sys_platform == '{system}' and platform_machine == '{machine}'")],
+        requires_python=SpecifierSet(f"=={minor}.*"),
+        created_by="venvoy",
+        packages=[
+            replace(entry, tool={"venvoy": {"tree": package.tree}}) if package.tree else entry
+            for package, entry in entries
+        ],
+        tool={"venvoy": _remarks(snapshot, [each for each in sorted(snapshot.packages) if each.name not in listed])},
+    )
+    lock.validate()
+    return tomli_w.dumps(lock.to_dict())
 
 
 def is_pinned(package: Package) -> bool:
@@ -147,15 +169,24 @@ def _entry(package: Package) -> pylock.Package:
     return pylock.Package(name=name, version=version, sdist=sdist)
 
 
+def _beside(package: Package, file: File, folder: str) -> pylock.Package:
+    wheel = pylock.PackageWheel(
+        name=file.name, path=f"{folder}/{file.name}", size=file.size, hashes={"sha256": file.sha256}
+    )
+    return pylock.Package(name=cast("NormalizedName", package.name), version=Version(package.version), wheels=[wheel])
+
+
 def _remarks(snapshot: Snapshot, unpinned: list[Package]) -> Mapping[str, Any]:
     return {
         "python": snapshot.language_version,
         "platform": snapshot.platform,
         "base": snapshot.base,
+        **({"snapshot": snapshot.state} if snapshot.state else {}),
         "direct": sorted(each.name for each in snapshot.packages if each.direct),
         "unpinned": [
             {"name": each.name, "version": each.version, "origin": each.origin}
             | ({"sha256": each.sha256} if each.sha256 else {})
+            | ({"tree": each.tree} if each.tree else {})
             for each in unpinned
         ],
     }
@@ -173,7 +204,11 @@ def _unpinned(ours: Mapping[str, Any], source: str) -> Iterator[Package]:
             if each["origin"] not in get_args(Origin):
                 raise ValueError(f"unknown origin {each['origin']!r}")  # noqa: TRY301  # told with the file below
             yield Package(
-                name=each["name"], version=each["version"], origin=each["origin"], sha256=each.get("sha256", "")
+                name=each["name"],
+                version=each["version"],
+                origin=each["origin"],
+                sha256=each.get("sha256", ""),
+                tree=each.get("tree", ""),
             )
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise InvalidInput(f"{source}: tool.venvoy.unpinned is not as we write it ({error})") from error
@@ -211,7 +246,9 @@ def _only(entry: pylock.Package) -> Source | None:
 
 
 def _package(entry: pylock.Package, artefact: Source | None) -> Package:
-    plain = Package(name=entry.name, version=str(entry.version or ""))
+    said = (entry.tool or {}).get("venvoy", {})
+    tree = said.get("tree", "") if isinstance(said, dict) else ""
+    plain = Package(name=entry.name, version=str(entry.version or ""), tree=str(tree))
     match artefact:
         case pylock.PackageVcs():
             address = f"{artefact.type}+{artefact.url or artefact.path}@{artefact.commit_id}"

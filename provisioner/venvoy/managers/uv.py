@@ -96,17 +96,33 @@ def lock(python: Path, requirements: Iterable[str]) -> Job:
     )  # fmt: skip
 
 
+def build(python: Path, source: Path, *, folder: Path) -> Job:
+    """Build the wheel of a source archive or a project's folder for that interpreter, into `folder`."""
+    return _job(
+        "build", "--wheel", "--quiet", "--python", str(python), "--out-dir", str(folder), str(source), cwd=_NOWHERE
+    )
+
+
 def check(python: Path) -> Job:
     """Ask whether every requirement of what is installed is met."""
     return _job("pip", "check", "--python", str(python))
 
 
-def into(folder: Path, python: Path, requirements: Path) -> Job:
-    """Put packages for `python` into a plain folder, every hash checked: the kernel's payload."""
+def into(folder: Path, python: Path, requirements: Path, *, find_links: Path | None = None) -> Job:
+    """Put packages for `python` into a plain folder, every hash checked: the kernel's payload.
+
+    With `find_links` they come from that folder alone.
+    """
+    kept = ("--offline", "--no-index", "--find-links", str(find_links)) if find_links else ()
     return _job(
-        "pip", "install", "--python", str(python), "--target", str(folder), "--require-hashes",
+        "pip", "install", "--python", str(python), "--target", str(folder), *kept, "--require-hashes",
         "--no-deps", "--compile-bytecode", "--requirements", str(requirements),
     )  # fmt: skip
+
+
+def offline(job: Job) -> Job:
+    """The same job with what uv's cache and the files that it names have, and no network."""
+    return replace(job, variables={**job.variables, "UV_OFFLINE": "1"})
 
 
 def _job(*words: str, stdin: str | None = None, cwd: Path | None = None, without: tuple[str, ...] = ()) -> Job:

@@ -87,17 +87,28 @@ def _meant(store: Store, words: tuple[str, ...], option: str | None) -> tuple[st
 
 @click.command
 @named
+@click.option("--include-dev", is_flag=True, help="Also what is there for development alone.")
+@click.option("--vendor", is_flag=True, help="Also keep the wheel of every package.")
 @output
-def freeze(name: str, out: Output) -> None:
+def freeze(name: str, *, include_dev: bool, vendor: bool, out: Output) -> None:
     """Lock what is installed, every package with its url and hash.
 
-    The lock is the file pylock.toml in the environment's project folder. What cannot be fetched again is named.
+    The lock is the file pylock.toml in the environment's project folder. What cannot be fetched again is named. What
+    only requirements-dev.txt asks for is left out, and named, unless --include-dev is given.
+
+    With --vendor the wheels are kept in the environment's folder vendor/: fetched side by side, checked, and built where
+    there is none. An interrupted run goes on where it was.
     """
     store = current_store()
     env = usable(store.environment(name))
-    with out.progress("Looking every installed package up on the index …") as on_line:
-        lock = frozen(store, env, actor=actor(out), on_line=on_line)
-    out.show(frozen_view(name, lock))
+    with out.measured("Looking every installed package up on the index …") as (on_line, on_progress):
+        lock = frozen(store, env, actor=actor(out), include_dev=include_dev, on_line=on_line)
+        wheels = None
+        if vendor:
+            from ...actions.vendor import vendor as vendored
+
+            wheels = vendored(store, env, lock.snapshot, on_progress=on_progress, on_line=on_line)
+    out.show(frozen_view(name, lock, wheels))
 
 
 @click.command

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from ...actions.freeze import Frozen
 from ...actions.go_back import Returned
@@ -15,6 +16,9 @@ from ...history import Entry, Problem
 from ...model import Diff
 from .data import diff_data, diff_rows, environment_data, filled, package_data
 from .view import Data, View, counted, moment, size_of, who
+
+if TYPE_CHECKING:  # takes long to import, and most answers need none of it
+    from ...actions.vendor import Vendored
 
 
 def status_view(name: str, status: Status) -> View:
@@ -35,9 +39,16 @@ def status_view(name: str, status: Status) -> View:
     )
 
 
-def frozen_view(name: str, frozen: Frozen) -> View:
+def frozen_view(name: str, frozen: Frozen, vendored: Vendored | None = None) -> View:
     pinned = len(frozen.snapshot.packages) - len(frozen.unpinned)
     head = f"{name}: {counted(pinned, 'package')} locked with url and hash in {frozen.path}."
+    if frozen.left_out:
+        some = ", ".join(each.name for each in frozen.left_out[:5]) + (", …" if len(frozen.left_out) > 5 else "")
+        head += (
+            f"\n{counted(len(frozen.left_out), 'package')} for development left out ({some}): --include-dev keeps them."
+        )
+    if vendored:
+        head += f"\n{_wheels(vendored)}"
     if frozen.unpinned:
         head += f"\n{counted(len(frozen.unpinned), 'package')} cannot be fetched again by this lock:"
     return View(
@@ -51,11 +62,44 @@ def frozen_view(name: str, frozen: Frozen) -> View:
                 {"name": each.package.name, "version": each.package.version, "reason": each.reason}
                 for each in frozen.unpinned
             ],
+            "left_out": [package_data(each) for each in frozen.left_out],
+            "vendored": _vendored_data(vendored) if vendored else None,
         },
         head=head,
         columns=("package", "version", "why"),
         rows=tuple((each.package.name, each.package.version, each.reason) for each in frozen.unpinned),
     )
+
+
+def _wheels(vendored: Vendored) -> str:
+    built = sum(bool(each.built) for each in vendored.kept)
+    head = f"{counted(len(vendored.kept), 'wheel')} kept in {vendored.folder} ({size_of(vendored.size)}"
+    head += f", {vendored.new} new" + (f", {built} built here" if built else "") + ")."
+    lines = [f"  no wheel of {each.package.name} {each.package.version}: {each.reason}" for each in vendored.missing]
+    return "\n".join([head, *lines])
+
+
+def _vendored_data(vendored: Vendored) -> Data:
+    return {
+        "folder": str(vendored.folder),
+        "size": vendored.size,
+        "new": vendored.new,
+        "wheels": [
+            {
+                "name": each.name,
+                "version": each.version,
+                "file": each.file.name,
+                "size": each.size,
+                "sha256": each.sha256,
+                "built": each.built or None,
+            }
+            for each in vendored.kept
+        ],
+        "missing": [
+            {"name": each.package.name, "version": each.package.version, "reason": each.reason}
+            for each in vendored.missing
+        ],
+    }
 
 
 def restored_view(restored: Restored, *, kernel: str | None = None) -> View:
@@ -236,6 +280,8 @@ def _entry_data(number: int, entry: Entry, difference: Diff) -> Data:
 def _what(entry: Entry) -> str:
     if entry.event == "freeze":
         return "froze"
+    if entry.event == "import":
+        return f"imported {' '.join(each.command[:12] for each in entry.asked)}".strip()
     return "; ".join(f"{each.verb} {' '.join(each.names)}".strip() for each in entry.asked)
 
 

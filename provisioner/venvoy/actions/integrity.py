@@ -1,0 +1,58 @@
+"""Whether what lies on this machine of an environment's record, lock and wheels is as it was written."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..model import Environment, Snapshot
+from ..store import Store
+from .vendor import Kept
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Broken:
+    """One thing that is not as it was written."""
+
+    what: str
+    package: str = ""
+    file: str = ""
+    expected: str = ""
+    found: str = ""
+
+
+def integrity(store: Store, env: Environment, lock: Snapshot, wheels: Sequence[Kept]) -> tuple[Broken, ...]:
+    """The chain of the record, the snapshots that it names, that the lock is of a state in it, and every kept wheel."""
+    return (*_record(store, env, lock), *_wheels(lock, wheels))
+
+
+def _record(store: Store, env: Environment, lock: Snapshot) -> Iterator[Broken]:
+    history = store.history(env.name)
+    for problem in history.check():
+        where = f"line {problem.line}: " if problem.line else ""
+        yield Broken(what=f"the record, {where}{problem.message}", file=str(history.log))
+    if history.check():
+        return
+    if lock.state and not any(each.event == "freeze" and each.snapshot == lock.state for each in history.entries()):
+        yield Broken(
+            what="the lock is of a state that the record never froze", file=str(history.folder / "pylock.toml")
+        )
+
+
+def _wheels(lock: Snapshot, wheels: Sequence[Kept]) -> Iterator[Broken]:
+    said = {each.name: each.sha256 for each in lock.packages if each.origin == "index" and each.url.endswith(".whl")}
+    for each in wheels:
+        found = _sha256(each.file)
+        if found != each.sha256:
+            what = f"the kept wheel of {each.name} was replaced"
+            yield Broken(what=what, package=each.name, file=str(each.file), expected=each.sha256, found=found)
+        elif said.get(each.name, found) != found and not each.built:
+            what = f"the kept wheel of {each.name} is not the lock's"
+            yield Broken(what=what, package=each.name, file=str(each.file), expected=said[each.name], found=found)
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -1,0 +1,332 @@
+"""Keep the wheel of every package of a lock, so that the environment can be made again without any index."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import tempfile
+import zipfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Literal
+from urllib.parse import unquote, urlsplit
+
+from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
+from packaging.version import InvalidVersion, Version
+
+from .. import fetch, files, process, runtimes
+from ..errors import CommandFailed, RuntimeUnavailable
+from ..formats.pylock import File
+from ..inventory import recorded
+from ..managers import pip, uv
+from ..model import Environment, Job, OnProgress, Package, Progress, Snapshot
+from ..process import OnLine
+from ..store import Store
+from .bases import without_environment
+from .freeze import reachable
+
+MANIFEST = "manifest.json"
+Built = Literal["", "sdist", "vcs", "local", "editable", "archive"]
+_NOT_SOURCE = re.compile(
+    r"(?:\.git|\.hg|\.svn|__pycache__|\.venv|venv|\.tox|\.nox|build|dist|[^/]*\.egg-info|\.[a-z]+_cache)"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """The wheel of one package. `built` is "" for the very file of the index, else from what it was built here.
+
+    `source_sha256` is that of the source archive, or of the project's files (`source_digest`); "" for the index's.
+    """
+
+    name: str
+    version: str
+    file: Path
+    size: int
+    sha256: str
+    built: Built = ""
+    source_sha256: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lost:
+    """A package whose wheel could not be had, and why."""
+
+    package: Package
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Vendored:
+    """What is kept, how many wheels of it were fetched or built now, and what is missing. `size` is in bytes."""
+
+    folder: Path
+    kept: tuple[Kept, ...]
+    missing: tuple[Lost, ...]
+    new: int
+
+    @property
+    def size(self) -> int:
+        return sum(each.size for each in self.kept)
+
+
+def vendor(
+    store: Store,
+    env: Environment,
+    locked: Snapshot,
+    *,
+    on_progress: OnProgress | None = None,
+    on_line: OnLine | None = None,
+) -> Vendored:
+    """Fill the environment's folder `vendor` with a wheel for every package of the lock.
+
+    What is there with the right hash stays; the rest is fetched side by side, from where this machine's index has it or
+    from the public address, and checked. What has no wheel is built, with the environment's interpreter, and marked so.
+    Raises CommandFailed when the index cannot be asked.
+    """
+    folder = folder_of(store, env.name)
+    with store.held(env.name):
+        files.private(folder)
+        before = {each.name: each for each in kept(store, env.name) if _sha256(each.file) == each.sha256}
+        shop = _Shop(env=env, folder=folder, on_progress=on_progress, on_line=on_line)
+        had = {each.name: found for each in locked.packages if (found := _reusable(each, before))}
+        todo = [each for each in locked.packages if each.name not in had]
+        new = shop.bring(todo)
+        everything = tuple(sorted((*had.values(), *new), key=lambda each: each.name))
+        _write(folder, everything)
+    return Vendored(folder=folder, kept=everything, missing=tuple(shop.lost), new=len(new))
+
+
+def folder_of(store: Store, name: str) -> Path:
+    """Where the wheels of an environment are kept."""
+    return store.folder(name) / "vendor"
+
+
+def kept(store: Store, name: str) -> tuple[Kept, ...]:
+    """The wheels that are kept for an environment and lie there; their content is not looked at."""
+    folder = folder_of(store, name)
+    try:
+        said = json.loads((folder / MANIFEST).read_text("utf-8"))["wheels"]
+        listed = [Kept(**{**each, "file": folder / Path(each["file"]).name}) for each in said]
+    except (OSError, ValueError, KeyError, TypeError):
+        return ()
+    return tuple(each for each in listed if each.file.is_file())
+
+
+def beside(wheels: Iterable[Kept]) -> dict[str, File]:
+    """The wheels as a lock names those that lie beside it."""
+    return {each.name: File(name=each.file.name, size=each.size, sha256=each.sha256) for each in wheels}
+
+
+def remember(folder: Path, wheels: Iterable[Kept]) -> None:
+    """Write down which wheels lie in `folder`, where an archive was unpacked."""
+    _write(folder, tuple(wheels))
+
+
+def source_digest(project: Path) -> str:
+    """The sha256 over the files of a project: sorted lines "path TAB sha256 LF", without what is built or hidden."""
+    lines = []
+    for place, inner, names in os.walk(project):
+        inner[:] = sorted(each for each in inner if not _NOT_SOURCE.fullmatch(each))
+        for name in names:
+            path = Path(place, name)
+            if path.is_file() and not name.endswith(".pyc"):
+                lines.append(f"{path.relative_to(project).as_posix()}\t{_sha256(path)}\n")
+    return hashlib.sha256("".join(sorted(lines)).encode()).hexdigest()
+
+
+@dataclass(kw_only=True)
+class _Shop:
+    """One run: where things go, who is told, and what could not be had."""
+
+    env: Environment
+    folder: Path
+    on_progress: OnProgress | None
+    on_line: OnLine | None
+
+    def __post_init__(self) -> None:
+        self.lost: list[Lost] = []
+
+    def bring(self, packages: Sequence[Package]) -> list[Kept]:
+        """The wheels of packages that are not there yet."""
+        if not packages:
+            return []
+        here = reachable(self.env, packages)
+        fetched = self.fetched([each for each in packages if each.sha256 and _has_file(each, here)], here)
+        found: list[Kept] = []
+        count = len(packages)
+        for number, each in enumerate(packages, 1):
+            try:
+                found.append(self.wheel(each, fetched.get(each.name)))
+            except (CommandFailed, RuntimeUnavailable, _Unobtainable) as error:
+                said = error.message if isinstance(error, CommandFailed | RuntimeUnavailable) else str(error)
+                self.lost.append(Lost(package=each, reason=said))
+            if self.on_progress is not None:
+                self.on_progress(Progress(phase="Keeping", done=number, total=count, unit="wheels"))
+        return found
+
+    def fetched(self, packages: Sequence[Package], here: dict[str, str]) -> dict[str, Path]:
+        """The files that the lock names, by the package's name."""
+        wanted = {}
+        for each in packages:
+            urls = tuple(dict.fromkeys(url for url in (here.get(each.sha256, ""), each.url) if url))
+            wanted[each.name] = fetch.Wanted(urls=urls, file=self.folder / _filename(urls[0]), sha256=each.sha256)
+        missed = {
+            each.wanted.file: each.reason for each in fetch.fetch(tuple(wanted.values()), on_progress=self.on_progress)
+        }
+        for file, reason in missed.items():
+            self.say(f"{file.name}: {reason}; asking pip for it")
+        return {name: one.file for name, one in wanted.items() if one.file not in missed}
+
+    def wheel(self, package: Package, file: Path | None) -> Kept:
+        """The wheel of one package. Raises _Unobtainable, or what the building says."""
+        if file is not None:
+            return self.as_wheel(package, file, built="sdist" if package.origin == "index" else "archive")
+        match package.origin:
+            case "vcs" | "archive":
+                return self.made(package, partial(pip.wheel, self.env.python, _requirement(package)), package.origin)
+            case "local" | "editable":
+                return self.from_folder(package)
+        return self.by_pip(package)
+
+    def as_wheel(self, package: Package, file: Path, *, built: Built) -> Kept:
+        if file.suffix == ".whl":
+            return _kept(package, file)
+        source = _sha256(file)
+        made = self.made(package, partial(uv.build, self.env.python, file), built)
+        files.remove(file)
+        return replace(made, source_sha256=source)
+
+    def from_folder(self, package: Package) -> Kept:
+        """A project, built from the folder that it was installed from, or a wheel that lies there."""
+        place = Path(unquote(urlsplit(package.url).path))
+        if place.suffix == ".whl" and place.is_file():
+            target = self.folder / place.name
+            shutil.copyfile(place, target)
+            return _kept(package, target)
+        if not place.exists():
+            raise _Unobtainable(f"{place}, from where it was installed, is gone")
+        source = source_digest(place) if place.is_dir() else _sha256(place)
+        built: Built = "editable" if package.origin == "editable" else "local"
+        return replace(
+            self.made(package, lambda to: uv.build(self.env.python, place, folder=to), built), source_sha256=source
+        )
+
+    def by_pip(self, package: Package) -> Kept:
+        """What only pip can reach: an index that wants a password from a keyring, say."""
+        with tempfile.TemporaryDirectory(prefix="venvoy-") as folder:
+            self.run(pip.download(self.env.python, f"{package.name}=={package.version}", folder=Path(folder)))
+            [file] = Path(folder).iterdir()
+            if package.sha256 and _sha256(file) != package.sha256:
+                raise _Unobtainable(f"pip gives {file.name}, whose sha256 is another than the lock's")
+            if not package.sha256 and not (file.suffix == ".whl" and _tree(file) == package.tree):
+                raise _Unobtainable(f"the index has {file.name}, but that is not what is installed")
+            target = self.folder / file.name
+            shutil.copyfile(file, target)
+            return self.as_wheel(package, target, built="sdist")
+
+    def made(self, package: Package, job: Callable[..., Job], built: Built) -> Kept:
+        """Run a job that leaves one wheel in a folder."""
+        self.say(f"building {package.name} {package.version}")
+        with tempfile.TemporaryDirectory(prefix="venvoy-") as folder:
+            self.run(job(folder=Path(folder)))
+            wheels = [each for each in Path(folder).iterdir() if each.suffix == ".whl"]
+            if len(wheels) != 1 or not _is_of(wheels[0], package):
+                raise _Unobtainable(f"what was built is {', '.join(each.name for each in wheels) or 'no wheel'}")
+            target = self.folder / wheels[0].name
+            shutil.copyfile(wheels[0], target)
+        return replace(_kept(package, target), built=built)
+
+    def run(self, job: Job) -> None:
+        inside = runtimes.get(self.env.runtime).command(self.env, job)
+        process.run(without_environment(job) if job.argv[0] == uv.program() else inside, on_line=self.on_line)
+
+    def say(self, line: str) -> None:
+        if self.on_line is not None:
+            self.on_line(line)
+
+
+class _Unobtainable(Exception):  # told as a reason
+    pass
+
+
+def _reusable(package: Package, before: dict[str, Kept]) -> Kept | None:
+    found = before.get(package.name)
+    if found is None or not _same_version(found.version, package.version):
+        return None
+    if package.origin in ("local", "editable"):
+        place = Path(unquote(urlsplit(package.url).path))
+        return found if place.is_dir() and source_digest(place) == found.source_sha256 else None
+    sources = (found.sha256, found.source_sha256)
+    return found if not package.sha256 or package.sha256 in sources else None
+
+
+def _has_file(package: Package, here: dict[str, str]) -> bool:
+    return package.origin in ("index", "archive") and bool(package.url or package.sha256 in here)
+
+
+def _kept(package: Package, file: Path) -> Kept:
+    return Kept(name=package.name, version=package.version, file=file, size=file.stat().st_size, sha256=_sha256(file))
+
+
+def _write(folder: Path, wheels: tuple[Kept, ...]) -> None:
+    """The list, and then only what it names; a download that was cut short stays, for it will be gone on with."""
+    said = {"format": "venvoy-vendor-1", "wheels": [asdict(each) | {"file": each.file.name} for each in wheels]}
+    files.replace(folder / MANIFEST, json.dumps(said, indent=2, sort_keys=True) + "\n")
+    named = {MANIFEST, *(each.file.name for each in wheels)}
+    for each in folder.iterdir():
+        if each.name not in named and not each.name.endswith(".partial"):
+            files.remove(each)
+
+
+def _requirement(package: Package) -> str:
+    return f"{package.name} @ {package.url}"
+
+
+def _filename(url: str) -> str:
+    return unquote(urlsplit(url).path.rpartition("/")[2])
+
+
+def _is_of(wheel: Path, package: Package) -> bool:
+    try:
+        name, version, _, _ = parse_wheel_filename(wheel.name)
+    except InvalidWheelFilename:
+        return False
+    return canonicalize_name(name) == package.name and _same_version(str(version), package.version)
+
+
+def _same_version(one: str, other: str) -> bool:
+    try:
+        return Version(one) == Version(other)
+    except InvalidVersion:
+        return one == other
+
+
+def _tree(wheel: Path) -> str:
+    """What `inventory.recorded.tree` gives for it once it is installed, "" for one that cannot be read."""
+    try:
+        with zipfile.ZipFile(wheel) as archive:
+            [name] = [each for each in archive.namelist() if re.fullmatch(r"[^/]+\.dist-info/RECORD", each)]
+            return recorded.tree_of(archive.read(name).decode("utf-8", "replace"))
+    except (OSError, ValueError, zipfile.BadZipFile):
+        return ""
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _lines(wheels: Iterable[Kept]) -> Iterator[str]:
+    for each in wheels:
+        yield f"{each.name}=={each.version} --hash=sha256:{each.sha256}\n"
+
+
+def requirements(wheels: Iterable[Kept]) -> str:
+    """The wheels as a requirements file with hashes, for pips that read no pylock.toml."""
+    return "--no-index\n--find-links wheels\n" + "".join(sorted(_lines(wheels)))

@@ -1,0 +1,392 @@
+"""Say in levels how far an environment is what its lock, or an archive, says.
+
+| level | what holds |
+|---|---|
+| L0 | every byte that the manifest, the record and the list of kept wheels name is as it was |
+| L1 | the same names, versions, builds and sources, on the same interpreter |
+| L2 | every installed file for which a hash was recorded has it, and nothing else lies there |
+| L3 | an environment made anew from what is kept alone, without network, reaches L1 and L2 |
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from packaging.version import InvalidVersion, Version
+
+from .. import files, inventory
+from ..errors import InvalidInput, VenvoyError
+from ..formats.pylock import PylockToml
+from ..inventory import recorded
+from ..model import Actor, Environment, OnProgress, Package, Progress, Snapshot
+from ..process import OnLine
+from ..store import Store, generation_folder
+from .diff import diff
+from .direct import told_apart
+from .facts import facts
+from .freeze import development
+from .integrity import Broken, integrity
+from .observe import observe
+from .record import wanted
+from .restore import restore
+from .unpacking import Manifest, unpack
+from .vendor import Kept, beside, kept
+
+Level = Literal["L0", "L1", "L2", "L3"]
+LEVELS: tuple[Level, ...] = get_args(Level)
+CLAIMS: Mapping[Level, str] = {
+    "L0": "integrity: every byte that is named is as it was",
+    "L1": "specification: the same packages, versions and sources",
+    "L2": "files: every file with a recorded hash has it",
+    "L3": "rebuild: made anew from what is kept, without network, it reaches L1 and L2",
+}
+_AGAIN = "rebuilt"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deviation:
+    """One thing that is not as it should be. `file` is a path, or "" where it is not about one."""
+
+    level: Level
+    what: str
+    package: str = ""
+    file: str = ""
+    expected: str = ""
+    found: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """What was found.
+
+    `checked` are the levels that were looked at, with what was looked at; `skipped` the others, with the reason.
+    `excluded` is what L2 leaves out, with how many files; `context` are differences of the machine, which are no
+    deviations, and `notes` what else a reader should know (a signature, say).
+    """
+
+    subject: str
+    against: str
+    checked: Mapping[Level, str]
+    skipped: Mapping[Level, str]
+    deviations: tuple[Deviation, ...] = ()
+    excluded: Mapping[str, int] = field(default_factory=dict)
+    context: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def reached(self) -> Level | None:
+        """The highest level that holds, with all below it; None where not even the first does."""
+        reached: Level | None = None
+        for level in LEVELS:
+            if level not in self.checked or any(each.level == level for each in self.deviations):
+                break
+            reached = level
+        return reached
+
+    def reaches(self, level: Level) -> bool:
+        return self.reached is not None and LEVELS.index(self.reached) >= LEVELS.index(level)
+
+
+def verify_environment(
+    store: Store,
+    env: Environment,
+    *,
+    lock: Path | None = None,
+    rebuild: bool = True,
+    on_progress: OnProgress | None = None,
+    on_line: OnLine | None = None,
+) -> Report:
+    """Look at an environment against its last freeze, or against another lock.
+
+    L3 is looked at when the wheels are kept (`freeze --vendor`). Raises InvalidInput where there is no lock.
+    """
+    file = lock or store.project(env.name) / "pylock.toml"
+    expected = _lock(file, env)
+    wheels = kept(store, env.name) if lock is None else ()
+    broken = integrity(store, env, expected, wheels) if lock is None else tuple(_without_hash(expected))
+    deviations = [Deviation(level="L0", **asdict(each)) for each in broken]
+    deviations += _specification(store, env, expected)
+    in_files, excluded, looked = _files(env, expected, on_progress)
+    deviations += in_files
+    checked: dict[Level, str] = {
+        "L0": f"the record, the lock, {len(wheels)} kept wheels" if lock is None else "the hashes that the lock names",
+        "L1": f"{len(expected.packages)} packages, Python {expected.language_version}",
+        "L2": looked,
+    }
+    skipped: dict[Level, str] = {}
+    if reason := _no_rebuild(env, expected, wheels, own=lock is None, rebuild=rebuild):
+        skipped["L3"] = reason
+    else:
+        with _beside(store, expected, wheels) as folder:
+            again = _rebuilt(store, folder / "pylock.toml", python=str(env.base or ""), on_line=on_line)
+        deviations += [replace(each, level="L3", what=f"made anew, {each.what}") for each in again.deviations]
+        checked["L3"] = again.said
+    return Report(
+        subject=env.name,
+        against=str(file),
+        checked=checked,
+        skipped=skipped,
+        deviations=tuple(deviations),
+        excluded=excluded,
+        context=_context(store, env),
+    )
+
+
+def verify_archive(
+    store: Store,
+    archive: Path,
+    *,
+    allowed_signers: Path | None = None,
+    python: str | None = None,
+    on_progress: OnProgress | None = None,
+    on_line: OnLine | None = None,
+) -> Report:
+    """Check an archive, and make its environment anew, aside and without network, to see what it gives.
+
+    Raises RuntimeUnavailable where there is no interpreter for it.
+    """
+    folder = store.settings.home / "imports" / secrets.token_hex(6)
+    files.private(folder.parent)
+    try:
+        try:
+            manifest = unpack(archive, folder, allowed_signers=allowed_signers, on_progress=on_progress)
+        except InvalidInput as error:
+            return _refused(archive, error)
+        return _of_archive(store, archive, folder, manifest, python=python, on_line=on_line)
+    finally:
+        files.remove(folder)
+
+
+def _of_archive(
+    store: Store, archive: Path, folder: Path, manifest: Manifest, *, python: str | None, on_line: OnLine | None
+) -> Report:
+    again = _rebuilt(store, folder / "pylock.toml", python=python or "", on_line=on_line)
+    checked: dict[Level, str] = {"L0": f"{len(manifest.members)} members, {manifest.size} bytes"}
+    if again.made:
+        checked |= {"L1": "what it gives, against its lock", "L2": "every file of what it gives"}
+    return Report(
+        subject=str(archive),
+        against="its own manifest and lock",
+        checked={**checked, "L3": again.said},
+        skipped={} if again.made else dict.fromkeys(LEVELS[1:3], "it cannot be made"),
+        deviations=(*again.deviations, *_not_carried(manifest)),
+        excluded=again.excluded,
+        notes=(manifest.signature.sentence,),
+    )
+
+
+def _not_carried(manifest: Manifest) -> Iterator[Deviation]:
+    listed = manifest.said.get("missing")
+    for each in listed if isinstance(listed, list) else ():
+        name = str(each.get("name")) if isinstance(each, dict) else "?"
+        yield Deviation(level="L3", what=f"{name} is not in it", package=name)
+
+
+def _refused(archive: Path, error: InvalidInput) -> Report:
+    return Report(
+        subject=str(archive),
+        against="its own manifest",
+        checked={"L0": "the archive"},
+        skipped=dict.fromkeys(LEVELS[1:], "nothing is made of an archive that is not whole"),
+        deviations=(Deviation(level="L0", what=error.message),),
+    )
+
+
+def _lock(file: Path, env: Environment) -> Snapshot:
+    try:
+        text = file.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        if not file.exists():
+            raise InvalidInput(f"{env.name!r} was never frozen", hint=f"lock it: venvoy freeze {env.name}") from None
+        raise InvalidInput(f"cannot read {file}: {error}") from error
+    return PylockToml().load(text, source=str(file), environment=env.name)
+
+
+def _without_hash(expected: Snapshot) -> Iterator[Broken]:
+    for each in expected.packages:
+        if not each.sha256 and each.origin in ("index", "archive"):
+            yield Broken(what=f"the lock has no hash for {each.name}", package=each.name)
+
+
+def _specification(store: Store, env: Environment, expected: Snapshot) -> list[Deviation]:
+    """L1: the environment as it is against what the lock says."""
+    found = observe(store, env)
+    distributions = inventory.distributions(env.prefix)
+    known = told_apart(found, wanted(store.history(env.name).entries()), distributions)
+    dev = development(env, known, distributions) - {each.name for each in expected.packages}
+    there = replace(found, packages=tuple(_normal(each) for each in found.packages if each.name not in dev))
+    difference = diff(replace(expected, packages=tuple(map(_normal, expected.packages))), there)
+    deviations = [
+        Deviation(level="L1", what=f"{each.name} is missing", package=each.name, expected=each.version)
+        for each in difference.removed
+    ]
+    deviations += [
+        Deviation(level="L1", what=f"{each.name} is not in the lock", package=each.name, found=each.version)
+        for each in difference.added
+    ]
+    deviations += [
+        Deviation(
+            level="L1",
+            what=f"{each.name} is another",
+            package=each.name,
+            expected=_called(each.before),
+            found=_called(each.after),
+        )
+        for each in difference.changed
+    ]
+    if difference.interpreter and difference.interpreter[0]:
+        said, has = difference.interpreter
+        deviations.append(Deviation(level="L1", what="the interpreter is another", expected=said, found=has))
+    return deviations
+
+
+def _files(
+    env: Environment, expected: Snapshot, on_progress: OnProgress | None
+) -> tuple[list[Deviation], Mapping[str, int], str]:
+    """L2: what RECORD names against the disk, and RECORD itself against the lock."""
+    distributions = inventory.distributions(env.prefix)
+    done = 0
+
+    def more(count: int) -> None:
+        nonlocal done
+        done += count
+        if on_progress is not None:
+            on_progress(Progress(phase="Hashing files", done=done))
+
+    aside = generation_folder(env.prefix, env.generation) if env.generation else env.prefix
+    audit = recorded.audit(
+        inventory.site_folders(env.prefix),
+        distributions,
+        written_for={str(env.prefix): str(aside)},
+        on_file=more,
+    )
+    deviations = [
+        Deviation(
+            level="L2",
+            what=_SAID[each.kind].format(name=each.path.name),
+            package=each.distribution,
+            file=str(each.path),
+            expected=each.expected,
+            found=each.found,
+        )
+        for each in audit.deviations
+    ]
+    trees = {each.name: recorded.tree(each) for each in distributions}
+    deviations += [
+        Deviation(
+            level="L2",
+            what=f"the files that {each.name} recorded are not those of the lock",
+            package=each.name,
+            expected=each.tree,
+            found=trees[each.name],
+        )
+        for each in expected.packages
+        if each.tree and trees.get(each.name, each.tree) != each.tree
+    ]
+    return deviations, audit.excluded, f"{audit.files} files, {audit.size} bytes"
+
+
+_SAID: Mapping[str, str] = {
+    "changed": "{name} was changed",
+    "missing": "{name} is missing",
+    "extra": "{name} was put there by nobody who recorded it",
+}
+
+
+def _no_rebuild(env: Environment, expected: Snapshot, wheels: Sequence[Kept], *, own: bool, rebuild: bool) -> str:
+    """Why the environment is not made anew, "" where it can be."""
+    if not own:
+        return "a lock alone keeps no wheels"
+    if not rebuild:
+        return "not asked for"
+    missing = [each.name for each in expected.packages if each.name not in {one.name for one in wheels}]
+    some = ", ".join(missing[:5]) + (f" and {len(missing) - 5} more" if len(missing) > 5 else "")
+    return f"no wheel is kept of {some} (venvoy freeze {env.name} --vendor)" if missing else ""
+
+
+@contextmanager
+def _beside(store: Store, expected: Snapshot, wheels: Sequence[Kept]) -> Iterator[Path]:
+    """A folder with the lock and its wheels, as an archive has them."""
+    folder = store.settings.home / "imports" / secrets.token_hex(6)
+    files.private(folder / "wheels")
+    try:
+        for each in wheels:
+            files.link(folder / "wheels" / each.file.name, str(each.file))
+        text = PylockToml().dump_beside(expected, beside(wheels), folder="wheels")
+        files.replace(folder / "pylock.toml", text)
+        yield folder
+    finally:
+        files.remove(folder)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Again:
+    """What came of making an environment anew; its deviations have the level that they would have in it."""
+
+    made: bool
+    said: str
+    deviations: tuple[Deviation, ...]
+    excluded: Mapping[str, int] = field(default_factory=dict)
+
+
+def _rebuilt(store: Store, lock: Path, *, python: str, on_line: OnLine | None) -> _Again:
+    """Make an environment from what lies beside the lock alone, in a store of its own that is removed at the end."""
+    folder = files.private(store.settings.home / "imports" / secrets.token_hex(6))
+    aside = Store(replace(store.settings, home=folder / "home", projects=folder / "projects"))
+    actor = Actor(kind="command", command="venvoy verify")
+    try:
+        made = restore(
+            aside, lock, name=_AGAIN, actor=actor, python=python or None, offline=True, on_line=on_line
+        ).environment
+        expected = PylockToml().load(lock.read_text("utf-8"), source=str(lock))
+        in_files, excluded, looked = _files(made, expected, None)
+        return _Again(
+            made=True,
+            said=f"made anew with Python {made.python_version} from what is kept, uv offline: {looked}",
+            deviations=(*_specification(aside, made, expected), *in_files),
+            excluded=excluded,
+        )
+    except VenvoyError as error:
+        failed = Deviation(level="L3", what=f"it cannot be made: {error.message}", found=error.hint)
+        return _Again(made=False, said="making it anew", deviations=(failed,))
+    finally:
+        files.remove(folder)
+
+
+def _context(store: Store, env: Environment) -> tuple[str, ...]:
+    """How this machine differs from the one on which the state was archived first; nothing where that is not known."""
+    file = store.history(env.name).log.parent / "facts.json"
+    try:
+        then: Mapping[str, Any] = json.loads(file.read_text("utf-8"))
+    except (OSError, ValueError):
+        return ()
+    now = facts(env)
+    return tuple(
+        f"{key}: {_short(then.get(key))} there, {_short(now.get(key))} here"
+        for key in ("processor", "system", "libraries", "locale", "variables")
+        if then.get(key) != now.get(key)
+    )
+
+
+def _short(said: object) -> str:
+    if isinstance(said, dict):
+        said = {key: value for key, value in said.items() if key != "flags"}
+    text = str(said)
+    return text if len(text) <= 200 else f"{text[:199]}…"
+
+
+def _normal(package: Package) -> Package:
+    try:
+        return replace(package, version=str(Version(package.version)))
+    except InvalidVersion:
+        return package
+
+
+def _called(package: Package) -> str:
+    return package.version if package.origin == "index" else f"{package.version} ({package.origin} {package.url})"

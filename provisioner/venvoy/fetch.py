@@ -1,0 +1,221 @@
+"""The only room that downloads: files by url and sha256, side by side, taken up again where a break left them."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import ssl
+import threading
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import requests
+import truststore
+from requests import RequestException, Response, Session, exceptions
+from requests.adapters import HTTPAdapter
+
+from . import files
+from .model import OnProgress, Progress
+
+AT_ONCE = 8
+ATTEMPTS = 4
+PATIENCE = (10, 60)
+"""Seconds to wait for a connection, and for the next bytes."""
+_BLOCK = 1 << 18
+PHASE = "Fetching"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """A file: where it may be had, the first place first; where it goes; and the sha256 that it must have."""
+
+    urls: tuple[str, ...]
+    file: Path
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Missed:
+    """A file that could not be had, and why; the reason names hosts, never users or passwords."""
+
+    wanted: Wanted
+    reason: str
+
+
+class _Stopped(Exception):  # ends a thread, nobody sees it
+    pass
+
+
+class _Wrong(Exception):  # told as a reason
+    pass
+
+
+def fetch(wanted: Sequence[Wanted], *, on_progress: OnProgress | None = None) -> tuple[Missed, ...]:
+    """Download every file and check its hash before it gets its name; returns those that could not be had.
+
+    What a break leaves of a file lies beside it as `.NAME.partial` and is gone on with. The system's certificates, its
+    proxies and the user's netrc are used.
+    """
+    tally = _Tally(on_progress)
+    pool = ThreadPoolExecutor(max_workers=AT_ONCE, thread_name_prefix="venvoy-fetch")
+    with _session() as session:
+        try:
+            return tuple(each for each in pool.map(lambda one: _fetched(session, one, tally), wanted) if each)
+        except BaseException:
+            tally.stop.set()
+            raise
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def sizes(urls: Iterable[str]) -> dict[str, int]:
+    """The bytes of what lies at each url; those that do not say are left out."""
+    urls = tuple(urls)
+
+    def asked(url: str) -> tuple[str, int | None]:
+
+        try:
+            said = session.head(url, timeout=PATIENCE, allow_redirects=True)
+            return url, int(said.headers["Content-Length"]) if said.ok else None
+        except (RequestException, KeyError, ValueError):
+            return url, None
+
+    with _session() as session, ThreadPoolExecutor(max_workers=AT_ONCE) as pool:
+        return {url: size for url, size in pool.map(asked, urls) if size is not None}
+
+
+class _SystemTrust(HTTPAdapter):
+    """Trusts whom the system trusts: an institution's proxy is in its list alone."""
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, **kwargs, ssl_context=truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
+
+    def proxy_manager_for(self, *args: Any, **kwargs: Any) -> Any:
+        context = truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        return super().proxy_manager_for(*args, **kwargs, ssl_context=context)
+
+
+class _Tally:
+    """Adds up what all threads have fetched; the total is known when every file has begun or ended."""
+
+    def __init__(self, on_progress: OnProgress | None) -> None:
+        self.stop = threading.Event()
+        self._on_progress = on_progress
+        self._lock = threading.Lock()
+        self._done = self._total = 0
+
+    def more(self, count: int, *, total: int = 0) -> None:
+        with self._lock:
+            self._done += count
+            self._total += total
+            if self._on_progress is not None:
+                self._on_progress(Progress(phase=PHASE, done=self._done, total=max(self._total, self._done)))
+
+
+def _fetched(session: Session, wanted: Wanted, tally: _Tally) -> Missed | None:
+    reason = "no address is known"
+    for url in wanted.urls:
+        try:
+            _download(session, url, wanted, tally)
+        except _Wrong as error:
+            reason = f"{urlsplit(url).hostname}: {error}"
+        else:
+            return None
+    return Missed(wanted=wanted, reason=reason)
+
+
+def _download(session: Session, url: str, wanted: Wanted, tally: _Tally) -> None:
+    """Raises _Wrong, with the reason, when it cannot be had from there."""
+    for attempt in range(ATTEMPTS):
+        if tally.stop.is_set():
+            raise _Stopped
+        try:
+            _attempt(session, url, wanted, tally)
+        except (RequestException, ConnectionError, TimeoutError) as error:
+            reason = _plain(error)
+            time.sleep(min(0.5 * 2**attempt, 4))
+        else:
+            return
+    raise _Wrong(reason)
+
+
+def _attempt(session: Session, url: str, wanted: Wanted, tally: _Tally) -> None:
+    partial = wanted.file.with_name(f".{wanted.file.name}.partial")
+    hashed, there = _begun(partial)
+    headers = {"Range": f"bytes={there}-"} if there else {}
+    # Without this a server may send a .tar.gz unpacked, which is another file.
+    headers["Accept-Encoding"] = "identity"
+    with session.get(url, headers=headers, stream=True, timeout=PATIENCE) as answer:
+        if answer.status_code == 416:  # what is there is longer than the file
+            files.remove(partial)
+            raise ConnectionError("nothing of what was begun fits")
+        if 400 <= answer.status_code < 500 and answer.status_code not in (408, 429):
+            raise _Wrong(f"{answer.status_code} {answer.reason}")
+        answer.raise_for_status()
+        if there and not _goes_on(answer, there):
+            hashed, there = hashlib.sha256(), 0
+        size = int(answer.headers.get("Content-Length") or 0)
+        tally.more(there, total=there + size)
+        count = there
+        with partial.open("ab" if there else "wb") as stream:
+            for block in answer.iter_content(_BLOCK):
+                if tally.stop.is_set():
+                    raise _Stopped
+                stream.write(block)
+                hashed.update(block)
+                count += len(block)
+                tally.more(len(block))
+    if size and count < there + size:
+        tally.more(-count, total=-(there + size))
+        raise ConnectionError("the connection ended too early")
+    if hashed.hexdigest() != wanted.sha256:
+        tally.more(-count, total=-(there + size))
+        files.remove(partial)
+        if there:
+            raise ConnectionError("what was begun and what came do not fit")
+        raise _Wrong(f"its sha256 is {hashed.hexdigest()}, not {wanted.sha256}")
+    partial.replace(wanted.file)
+
+
+def _begun(partial: Path) -> tuple[hashlib._Hash, int]:
+    """What an earlier attempt left: its hash so far, and its bytes."""
+    hashed = hashlib.sha256()
+    try:
+        with partial.open("rb") as stream:
+            while block := stream.read(_BLOCK):
+                hashed.update(block)
+            return hashed, stream.tell()
+    except FileNotFoundError:
+        return hashed, 0
+
+
+def _goes_on(answer: Response, there: int) -> bool:
+    return answer.status_code == 206 and answer.headers.get("Content-Range", "").startswith(f"bytes {there}-")
+
+
+@contextmanager
+def _session() -> Iterator[Session]:
+    with requests.Session() as session:
+        # requests would otherwise lay its own list of authorities over the context's.
+        session.verify = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True
+        session.mount("https://", _SystemTrust(pool_maxsize=AT_ONCE))
+        session.mount("http://", HTTPAdapter(pool_maxsize=AT_ONCE))
+        yield session
+
+
+def _plain(error: Exception) -> str:
+    """The kind of an error in words; its own text may quote an address with a password."""
+    kinds = {
+        exceptions.SSLError: "its certificate is not trusted",
+        exceptions.ProxyError: "the proxy does not let us through",
+        exceptions.Timeout: "it does not answer",
+        exceptions.ConnectionError: "it cannot be reached",
+        exceptions.HTTPError: "it answers with an error",
+    }
+    return next((said for kind, said in kinds.items() if isinstance(error, kind)), "the connection broke")
