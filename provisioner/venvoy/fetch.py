@@ -27,7 +27,8 @@ AT_ONCE = 8
 ATTEMPTS = 4
 PATIENCE = (10, 60)
 """Seconds to wait for a connection, and for the next bytes."""
-_BLOCK = 1 << 18
+_BLOCK = 1 << 16
+"""Bytes that are read at once; when a connection breaks the last of them are lost."""
 PHASE = "Fetching"
 
 

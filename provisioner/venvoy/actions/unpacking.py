@@ -243,9 +243,10 @@ def _opened(file: Path) -> Iterator[_Bounded]:
     try:
         with file.open("rb") as stream:
             decompressor = zstandard.ZstdDecompressor(max_window_size=_WINDOW)
-            with decompressor.stream_reader(stream, read_across_frames=False) as plain:
+            with decompressor.stream_reader(stream, read_across_frames=True) as plain:
                 yield _Bounded(plain, _LONGEST_MANIFEST + _LONGEST_SIGNATURE + 2 * _HEADERS + 2 * tarfile.RECORDSIZE)
-                if plain.read(1) or stream.read(1):
+                rest = plain.read(tarfile.RECORDSIZE + 1)
+                if len(rest) > tarfile.RECORDSIZE or any(rest):
                     raise InvalidInput("something follows its end")
     except OSError as error:
         raise InvalidInput(f"it cannot be read: {error.strerror or error}") from error

@@ -96,8 +96,8 @@ def freeze(name: str, *, include_dev: bool, vendor: bool, out: Output) -> None:
     The lock is the file pylock.toml in the environment's project folder. What cannot be fetched again is named. What
     only requirements-dev.txt asks for is left out, and named, unless --include-dev is given.
 
-    With --vendor the wheels are kept in the environment's folder vendor/: fetched side by side, checked, and built where
-    there is none. An interrupted run goes on where it was.
+    With --vendor the wheels are kept in the environment's folder vendor/: fetched side by side, checked, and built
+    where there is none. An interrupted run goes on where it was.
     """
     store = current_store()
     env = usable(store.environment(name))

@@ -10,9 +10,11 @@ from .view import Data, View, counted
 
 _STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: #222; }
-h1 { font-size: 1.4rem; } h2 { font-size: 1.1rem; margin-top: 2rem; }
-table { border-collapse: collapse; width: 100%; } td, th { border: 1px solid #ccc; padding: .3rem .6rem; 
-text-align: left; vertical-align: top; overflow-wrap: anywhere; } th { background: #f4f4f4; } code { font-size: .85rem; }
+h1 { font-size: 1.4rem; }
+h2 { font-size: 1.1rem; margin-top: 2rem; }
+table { border-collapse: collapse; width: 100%; }
+td, th { border: 1px solid #ccc; padding: .3rem .6rem; text-align: left; vertical-align: top; overflow-wrap: anywhere; }
+th { background: #f4f4f4; }
 @media print { body { margin: 0; } }
 """
 

@@ -1,0 +1,190 @@
+"""Downloads: side by side, checked, and taken up again where a break left them."""
+
+import contextlib
+import hashlib
+import http.server
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from venvoy.fetch import Wanted, fetch, sizes
+from venvoy.model import Progress
+
+
+@dataclass
+class Shelf:
+    """A server of files that can be told to misbehave; `asked` are the Range headers that it got."""
+
+    files: dict[str, bytes]
+    address: str = ""
+    ranges: bool = True
+    breaks: int = 0
+    status: int = 0
+    asked: list[str] = field(default_factory=list)
+
+    def wanted(self, name: str, folder: Path, *, sha256: str = "") -> Wanted:
+        digest = hashlib.sha256(self.files.get(name, b"")).hexdigest()
+        return Wanted(urls=(f"{self.address}/{name}",), file=folder / name, sha256=sha256 or digest)
+
+
+@pytest.fixture
+def shelf(monkeypatch) -> Iterator[Shelf]:  # noqa: C901  # one server with all its moods
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    made = Shelf({"a.whl": b"a" * 500_000, "b.whl": b"b" * 1000})
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_HEAD(self) -> None:
+            self.do_GET()
+
+        def do_GET(self) -> None:
+            body = made.files.get(self.path.strip("/"))
+            if made.status or body is None:
+                self.send_error(made.status or 404)
+                return
+            said = self.headers.get("Range", "")
+            made.asked.append(said)
+            start = int(said.removeprefix("bytes=").rstrip("-")) if said and made.ranges else 0
+            if start >= len(body):
+                self.send_error(416)
+                return
+            self.send_response(206 if start else 200)
+            if start:
+                self.send_header("Content-Range", f"bytes {start}-{len(body) - 1}/{len(body)}")
+            self.send_header("Content-Length", str(len(body) - start))
+            self.end_headers()
+            if self.command == "HEAD":
+                return
+            if made.breaks:
+                made.breaks -= 1
+                self.wfile.write(body[start : start + 100_000])
+                self.wfile.flush()
+                self.connection.close()
+            else:
+                self.wfile.write(body[start:])
+
+        def log_message(self, *_words: object) -> None:
+            pass
+
+        def handle(self) -> None:
+            with contextlib.suppress(ConnectionError, ValueError):
+                super().handle()
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        made.address = f"http://127.0.0.1:{server.server_address[1]}"
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield made
+        server.shutdown()
+        thread.join()
+
+
+def there(folder: Path) -> list[str]:
+    return sorted(each.name for each in folder.iterdir())
+
+
+def test_files_are_fetched_and_checked(shelf, tmp_path):
+    told: list[Progress] = []
+
+    missed = fetch([shelf.wanted(name, tmp_path) for name in shelf.files], on_progress=told.append)
+
+    assert missed == ()
+    assert (tmp_path / "a.whl").read_bytes() == shelf.files["a.whl"]
+    assert there(tmp_path) == ["a.whl", "b.whl"]
+    assert (told[-1].done, told[-1].total) == (501_000, 501_000)
+
+
+def test_a_file_with_another_hash_is_not_kept(shelf, tmp_path):
+    missed = fetch([shelf.wanted("a.whl", tmp_path, sha256="0" * 64), shelf.wanted("b.whl", tmp_path)])
+
+    assert ["its sha256 is" in each.reason for each in missed] == [True]
+    assert there(tmp_path) == ["b.whl"]
+
+
+def test_the_second_address_is_tried_when_the_first_does_not_have_it(shelf, tmp_path):
+    good = shelf.wanted("a.whl", tmp_path)
+
+    missed = fetch([Wanted(urls=(f"{shelf.address}/nowhere", *good.urls), file=good.file, sha256=good.sha256)])
+
+    assert missed == ()
+
+
+def test_a_break_is_gone_on_from_where_it_was(shelf, tmp_path):
+    shelf.breaks = 2
+
+    assert fetch([shelf.wanted("a.whl", tmp_path)]) == ()
+    begun = [int(each.removeprefix("bytes=").rstrip("-") or 0) for each in shelf.asked]
+    assert len(begun) == 3
+    assert 0 == begun[0] < begun[1] < begun[2]
+
+
+def test_what_a_killed_run_left_is_gone_on_with(shelf, tmp_path):
+    (tmp_path / ".a.whl.partial").write_bytes(shelf.files["a.whl"][:300_000])
+
+    assert fetch([shelf.wanted("a.whl", tmp_path)]) == ()
+    assert shelf.asked == ["bytes=300000-"]
+    assert there(tmp_path) == ["a.whl"]
+
+
+def test_a_server_without_ranges_gives_it_all_anew(shelf, tmp_path):
+    shelf.ranges = False
+    (tmp_path / ".a.whl.partial").write_bytes(b"x" * 1000)
+
+    assert fetch([shelf.wanted("a.whl", tmp_path)]) == ()
+    assert (tmp_path / "a.whl").read_bytes() == shelf.files["a.whl"]
+
+
+@pytest.mark.parametrize("left", [b"x" * 1000, b"x" * 900_000])
+def test_what_was_left_of_another_file_is_thrown_away(shelf, tmp_path, left):
+    (tmp_path / ".a.whl.partial").write_bytes(left)
+
+    assert fetch([shelf.wanted("a.whl", tmp_path)]) == ()
+    assert (tmp_path / "a.whl").read_bytes() == shelf.files["a.whl"]
+
+
+def test_what_is_not_there_is_told_with_its_host_and_no_password(shelf, tmp_path):
+    address = shelf.address.replace("//", "//ada:secret@")
+    wanted = Wanted(urls=(f"{address}/nowhere?token=secret",), file=tmp_path / "x", sha256="0" * 64)
+
+    [missed] = fetch([wanted])
+
+    assert missed.reason == "127.0.0.1: 404 Not Found"
+    assert there(tmp_path) == []
+
+
+def test_a_server_that_fails_is_asked_again_and_then_given_up(shelf, tmp_path):
+    shelf.status = 503
+    began = time.monotonic()
+
+    [missed] = fetch([shelf.wanted("a.whl", tmp_path)])
+
+    assert missed.reason == "127.0.0.1: it answers with an error"
+    assert time.monotonic() - began > 2
+
+
+def test_where_nobody_listens_that_is_the_reason(tmp_path, monkeypatch):
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    [missed] = fetch([Wanted(urls=("http://127.0.0.1:9/x",), file=tmp_path / "x", sha256="0" * 64)])
+
+    assert missed.reason == "127.0.0.1: it cannot be reached"
+
+
+def test_an_interrupt_ends_it_and_leaves_what_it_has_for_the_next_time(shelf, tmp_path):
+    def stop(progress: Progress) -> None:
+        if progress.done > 100_000:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fetch([shelf.wanted("a.whl", tmp_path)], on_progress=stop)
+
+    assert "a.whl" not in there(tmp_path)
+    assert fetch([shelf.wanted("a.whl", tmp_path)]) == ()
+
+
+def test_sizes_are_asked_for_without_the_content(shelf):
+    urls = [f"{shelf.address}/{name}" for name in ("a.whl", "b.whl", "nowhere")]
+
+    assert sizes(urls) == {urls[0]: 500_000, urls[1]: 1000}
