@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import ssl
 import threading
 import time
@@ -203,8 +202,6 @@ def _goes_on(answer: Response, there: int) -> bool:
 @contextmanager
 def _session() -> Iterator[Session]:
     with requests.Session() as session:
-        # requests would otherwise lay its own list of authorities over the context's.
-        session.verify = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True
         session.mount("https://", _SystemTrust(pool_maxsize=AT_ONCE))
         session.mount("http://", HTTPAdapter(pool_maxsize=AT_ONCE))
         yield session

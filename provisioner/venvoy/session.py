@@ -1,7 +1,7 @@
 """One kernel's private folder: its channels' sockets, and the line between the guest and whoever attends it.
 
 Guest and attendant speak JSON lines over the Unix stream socket `guest.sock`. The guest opens a connection for each
-thing it has to say: a note `{"note": ...}` gets no answer; a request `{"verb": ..., "arguments": {...}}` gets any
+thing it has to say: a note `{"note": ...}` gets no answer; a request `{"verb": ..., "words": [...]}` gets any
 number of `{"progress": text}` and then one `{"answer": ...}` or `{"error": text, "hint": text}`.
 """
 
@@ -13,7 +13,7 @@ import json
 import os
 import socket
 import stat
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Thread
@@ -52,12 +52,35 @@ class Session:
         for name in ("ready", *(f"k-{number}" for number in range(1, 6))):
             (self.folder / name).unlink(missing_ok=True)
 
+    def note(self, environment: str, notebook: str) -> None:
+        """Say beside the sockets which environment's kernel this is, and of which notebook (its path, or "")."""
+        said = json.dumps({"environment": environment, "notebook": notebook})
+        files.replace(self.folder / "note.json", said, mode=0o600, lasting=False)
+
     def leave(self, word: str) -> None:
         """Leave a word that the guest of the next kernel shows with its first cell."""
         files.replace(self.folder / "word", word, mode=0o600)
 
     def remove(self) -> None:
         files.remove(self.folder)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Running:
+    """A kernel that runs: in which environment, and for which notebook ("" where its client does not say)."""
+
+    environment: str
+    notebook: str
+    session: Session
+
+
+def running(runtime: Path, environment: str | None = None) -> tuple[Running, ...]:
+    """The kernels that run below `runtime`: all, or those of one environment; sorted by their notebooks."""
+    if not runtime.is_dir():
+        return ()
+    found = [each for folder in runtime.iterdir() for each in _noted(Session(folder))]
+    wanted = (each for each in found if environment in (None, each.environment) and _attended(each.session))
+    return tuple(sorted(wanted, key=lambda each: (each.notebook, str(each.session.folder))))
 
 
 def create(runtime: Path, kernel_id: str) -> Session:
@@ -90,13 +113,28 @@ def _sweep(runtime: Path) -> None:
     """Remove sessions that nobody attends any more: a machine that lost its power leaves some."""
     for folder in runtime.iterdir():
         left = Session(folder)
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as knock:
-            try:
-                knock.connect(str(left.socket))
-            except ConnectionRefusedError:
-                left.remove()
-            except OSError:
-                continue  # not a session, or one that is only being made
+        if _attended(left) is False:
+            left.remove()
+
+
+def _attended(session: Session) -> bool | None:
+    """Whether somebody listens there; None for what is not a session, or one that is only being made."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as knock:
+        try:
+            knock.connect(str(session.socket))
+        except ConnectionRefusedError:
+            return False
+        except OSError:
+            return None
+    return True
+
+
+def _noted(session: Session) -> Iterator[Running]:
+    try:
+        said = json.loads((session.folder / "note.json").read_text("utf-8"))
+        yield Running(environment=said["environment"], notebook=said["notebook"], session=session)
+    except (OSError, ValueError, KeyError, TypeError):
+        return
 
 
 class Line:

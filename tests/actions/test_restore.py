@@ -415,10 +415,10 @@ def test_another_patch_than_the_files_is_said(restored, wheelhouse, tmp_path, py
 @pytest.mark.parametrize(
     ("name", "content", "complaint"),
     [
-        ("environment.yml", b"\xff\xfe", "cannot read"),
+        ("environment.yml", b"\xff\xfe", "is not UTF-8"),
         ("environment.yml", b"dependencies: [numpy=1.26]", "can only come from conda"),
         ("environment.yml", b"name: ../../etc\n", "is no name for an environment"),
-        ("pylock.toml", b"\xff", "cannot read"),
+        ("pylock.toml", b"\xff", "is not UTF-8"),
         ("pylock.toml", b"a = 1", r"is not a pylock\.toml"),
         ("pyproject.toml", b"[project]\nname = 'x'\n", r"is not a pylock\.toml"),
     ],
@@ -433,10 +433,9 @@ def test_what_is_neither_is_refused_before_anything_is_made(restored, tmp_path, 
 
 
 def test_a_file_that_is_not_there_is_named(restored, tmp_path):
-    with pytest.raises(InvalidInput, match=r"cannot read .*nowhere\.yml") as refused:
+    with pytest.raises(InvalidInput, match=r"there is no file .*nowhere\.yml") as refused:
         restored(tmp_path / "nowhere.yml")
 
-    assert "pylock.toml or an environment.yml" in refused.value.hint
 
 
 def test_an_editable_and_a_local_install_of_the_record_are_restored_while_their_folders_are_there(

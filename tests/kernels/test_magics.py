@@ -2,10 +2,12 @@
 
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,13 +19,16 @@ import pytest
 import uv
 
 from venvoy.frontends import kernelspecs
+from venvoy.frontends.views.view import View
 from venvoy.model import Environment
 from venvoy.store import Store
 
 pytestmark = pytest.mark.xdist_group("magics")
 Start = Callable[..., Any]
 Make = Callable[..., Environment]
-VERBS = ("freeze", "status", "history")
+VERBS = ("freeze", "status", "history", "diff", "export", "restore", "undo", "archive", "info")
+LOOKS = {"freeze": "", "status": "", "history": "", "diff": " now now", "restore": "", "info": ""}
+"""Those that change nothing, with words of theirs."""
 HTML, TEXT = "text/html", "text/plain"
 
 
@@ -36,17 +41,17 @@ def _first(ran: Any) -> float:
 # --- how they answer -------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("verb", VERBS)
+@pytest.mark.parametrize("verb", LOOKS)
 @pytest.mark.parametrize("form", ["%env-{}", "%env_{}", "env-{}", "  %env-{}", "x = 1\n%env-{}", "env_{}"])
 def test_every_form_of_a_magic_answers_with_a_table_for_notebooks_and_for_consoles(
     live: Any, verb: str, form: str
 ) -> None:
-    ran = live.run(form.format(verb))
+    ran = live.run(form.format(verb + LOOKS[verb]))
 
     assert ran.status == "ok", ran.text
     answer = ran.shown[-1]
-    assert answer[TEXT].startswith("shared-3.12: ")
-    assert answer[HTML].startswith("<div>shared-3.12: ")
+    assert answer[TEXT].startswith("now → now: " if verb == "diff" else "shared-3.12: ")
+    assert answer[HTML].startswith("<div>now → now: " if verb == "diff" else "<div>shared-3.12: ")
     assert not ran.result
     print(f"{verb}: seen after {_first(ran):.3f} s, answered after {ran.messages[-1][0]:.3f} s")
 
@@ -61,6 +66,20 @@ def test_every_way_to_ask_for_help_helps(live: Any, verb: str, form: str) -> Non
     assert ran.status == "ok", ran.text
     assert f"usage: %env-{verb}" in ran.shown[-1][TEXT]
     assert live.run("import os; [each for each in os.environ if each.startswith('-')]").result == "[]"
+
+
+def test_a_table_is_plain_html_with_what_sanitizers_leave_and_its_words_are_escaped() -> None:
+    view = View(data={}, head="a <b>\nc", columns=("x", "path"), rows=(("<script>", "/very/long" * 40),))
+
+    tags = set(re.findall(r"<(\w+)", view.html))
+    properties = {
+        each.partition(":")[0] for style in re.findall(r'style="([^"]*)"', view.html) for each in style.split(";")
+    }
+
+    assert tags == {"div", "br", "table", "thead", "tbody", "tr", "th", "td"}
+    assert properties == {"text-align", "vertical-align", "max-width", "overflow-wrap"}
+    assert "a &lt;b&gt;<br>c" in view.html
+    assert "&lt;script&gt;" in view.html
 
 
 def test_a_magic_gives_data_that_is_shown_again_where_it_is_looked_at(live: Any) -> None:
@@ -81,13 +100,56 @@ def test_magics_run_from_code(live: Any) -> None:
     assert ran.result in ("'change'", "'freeze'")
 
 
-def test_completion_offers_them(live: Any) -> None:
-    sent = live.client.complete("%env-")
+def _complete(live: Any, code: str, at: int | None = None) -> list[str]:
+    """What a front end is offered on the tab key, as the words that would then stand there."""
+    sent = live.client.complete(code, at)
     reply = live.client.get_shell_msg(timeout=30)
     while reply["parent_header"]["msg_id"] != sent:
         reply = live.client.get_shell_msg(timeout=30)
+    return list(reply["content"]["matches"])
 
-    assert {f"%env-{verb}" for verb in VERBS} <= set(reply["content"]["matches"])
+
+def test_completion_offers_them(live: Any) -> None:
+    assert {f"%env-{verb}" for verb in VERBS} <= set(_complete(live, "%env-"))
+
+
+@pytest.mark.parametrize(
+    ("code", "offered"),
+    [
+        ("%env-freeze --", ["--include-dev", "--vendor", "--help"]),
+        ("%env-freeze --vendor --i", ["--include-dev"]),
+        ("%env_freeze --v", ["--vendor"]),
+        ("env-freeze --v", ["--vendor"]),
+        ("found = %env-freeze --v", ["--vendor"]),
+        ("x = 1\n%env-history --l", ["--last"]),
+        ("%env-export re", ["requirements"]),
+        ("%env-export pyl", ["pylock"]),
+        ("%env-restore yes", ["yesterday"]),
+        ("%env-restore now --y", ["--yes"]),
+        ("%env-diff 1 no", ["now"]),
+        ("%env-undo --d", ["--dry-run"]),
+        ("%env-archive --o", ["--output"]),
+    ],
+)
+def test_completion_offers_options_formats_and_points(live: Any, code: str, offered: list[str]) -> None:
+    assert sorted(_complete(live, code)) == sorted(offered)
+
+
+def test_completion_offers_what_the_record_has(live: Any, store: Store) -> None:
+    entries = store.history("shared-3.12").entries()
+
+    found = _complete(live, "%env-diff ")
+    by_digest = _complete(live, f"%env-diff {entries[0].snapshot[:5]}")
+
+    assert {"now", "yesterday", "1", str(len(entries))} <= set(found)
+    assert entries[0].snapshot[:12] in by_digest
+
+
+def test_completion_of_other_code_is_as_it_was(live: Any) -> None:
+    live.run("frobnicate = 1")
+
+    assert _complete(live, "frobni") == ["frobnicate"]
+    assert "%env" in _complete(live, "%env")
 
 
 def test_a_freeze_shows_progress_and_then_the_lock(environment: Make, live: Any, store: Store) -> None:
@@ -107,6 +169,7 @@ def test_a_freeze_shows_progress_and_then_the_lock(environment: Make, live: Any,
     ("code", "result"),
     [
         ("env, freeze = 5, 3\nenv-freeze", "2"),
+        ("env, diff = 5, 3\nenv-diff if True else 0", "2"),
         ("env = 5\nfreeze = 2\nenv-freeze", "3"),
         ("env = 5\nfreeze = 1\nx = [\nenv-freeze\n]\nx", "[4]"),
         ("text = '''\nenv-status\n%env-status?\n'''\ntext", r"'\nenv-status\n%env-status?\n'"),
@@ -140,6 +203,12 @@ def test_the_text_of_another_language_stays_as_it_is(live: Any) -> None:
     [
         ("%env-status --bogus", "%env-status: unrecognized arguments: --bogus\nusage: %env-status"),
         ("%env-history --last soon", "invalid int value: 'soon'"),
+        ("%env-history --last 0", "--last takes a number from 1 on, not 0"),
+        ("%env-diff 1 2 3", "two states can be compared, not 3"),
+        ("%env-diff once", "'once' means no state of this environment"),
+        ("%env-restore --yes", "it is not said where to"),
+        ("%env-export nonsense", "nonsense"),
+        ("%env-export yaml -o /nowhere/at/all.yml", "there is no folder /nowhere/at"),
         ("%env-status 'open", 'cannot read "\'open": No closing quotation'),
     ],
 )
@@ -229,6 +298,189 @@ def test_cells_run_on_when_nobody_attends_the_kernel_any_more(environment: Make,
     assert (third.result, third.stderr) == ("42", "")
     assert "whoever records this environment cannot be reached" in asked.stderr
     assert "Traceback" not in asked.text
+
+
+# --- a kernel and its environment that part -------------------------------------------------------------------------
+
+
+@pytest.fixture
+def parting(environment: Make, start: Start, wheelhouse: Any) -> tuple[Environment, Any, str]:
+    """An environment with `loaded` 1.0 and `silent` 1.0 (which tells no version), both imported in its kernel."""
+    name = f"parting-{os.urandom(3).hex()}"
+    for version in ("1.0", "2.0"):
+        wheelhouse.add("loaded", version)
+        wheelhouse.add("silent", version, files={"silent/__init__.py": ""})
+    wheelhouse.add("other")
+    env = environment(name)
+    live = start(env)
+    assert live.run("%uv pip install loaded==1.0 silent==1.0").status == "ok"
+    live.run("%env-status")
+    live.run("import loaded, silent")
+    return env, live, name
+
+
+def _terminal(env: Environment, *words: str) -> None:
+    subprocess.run([uv.find_uv_bin(), "pip", *words[:1], "--quiet", "--python", env.python, *words[1:]], check=True)
+
+
+def test_a_change_from_outside_is_said_once_with_the_modules_that_differ(parting: tuple[Environment, Any, str]) -> None:
+    env, live, _ = parting
+    _terminal(env, "install", "loaded==2.0", "silent==2.0", "other")
+    time.sleep(0.1)
+
+    first, second = live.run("1"), live.run("2")
+    status, info = live.run("%env-status"), live.run("%env-info")
+
+    assert first.stderr == (
+        "venvoy: Restart needed: loaded 1.0 is loaded, 2.0 is installed; silent 1.0 is loaded, 2.0 is installed.\n"
+    )
+    assert (first.result, second.result, second.stderr) == ("1", "2", "")
+    for ran in (status, info):
+        assert "Restart needed: loaded 1.0 is loaded, 2.0 is installed" in ran.shown[-1][TEXT]
+    data = json.loads(live.run("found = %env-status\nimport json; print(json.dumps(found['restart']))").stdout)
+    assert data["modules"][0] == {"module": "loaded", "package": "loaded", "loaded": "1.0", "installed": "2.0"}
+    assert (data["needed"], data["replaced"]) == (True, False)
+
+
+def test_what_is_loaded_and_gone_is_said(parting: tuple[Environment, Any, str]) -> None:
+    env, live, _ = parting
+    _terminal(env, "uninstall", "loaded")
+    time.sleep(0.1)
+
+    ran = live.run("1")
+
+    assert ran.stderr == "venvoy: Restart needed: loaded 1.0 is loaded and is not installed any more.\n"
+
+
+def test_what_a_restart_changes_nothing_of_is_not_mentioned(parting: tuple[Environment, Any, str]) -> None:
+    env, live, _ = parting
+    _terminal(env, "install", "other")
+    _terminal(env, "install", "--reinstall", "loaded==1.0", "silent==1.0")
+    time.sleep(0.1)
+
+    ran, status = live.run("import other"), live.run("%env-status")
+
+    assert ran.stderr == ""
+    assert "Restart" not in status.shown[-1][TEXT]
+
+
+def test_a_module_that_is_imported_after_its_package_came_is_up_to_date(parting: tuple[Environment, Any, str]) -> None:
+    _, live, _ = parting
+    live.run("%uv pip install --upgrade loaded silent")
+
+    said = live.run("import importlib; importlib.reload(loaded); importlib.reload(silent)")
+    status = live.run("%env-status")
+
+    assert "Restart needed: loaded 1.0 is loaded" in said.stderr
+    assert "Restart" not in status.shown[-1][TEXT]
+
+
+def test_going_back_says_first_what_it_would_do_and_then_does_it(
+    parting: tuple[Environment, Any, str], store: Store
+) -> None:
+    _, live, name = parting
+    live.run("%uv pip install loaded==2.0")
+    live.run("%env-status")
+    live.manager.restart_kernel()
+    live.client.wait_for_ready(timeout=60)
+    live.run("import loaded")
+    before = len(store.history(name).entries())
+
+    choice = live.run("%env-restore")
+    planned = live.run("plan = %env-restore 2")
+    untouched = live.run("loaded.__version__, open(loaded.__file__).read()")
+    done = live.run(live.run("plan['confirm']").result.strip("'"))
+    entry = store.history(name).entries()[-1]
+
+    assert "Go back to one of them: %env-restore NUMBER" in choice.shown[-1][TEXT]
+    assert ["~", "loaded", "2.0", "1.0"] in [line.split() for line in planned.shown[-1][TEXT].splitlines()]
+    assert "The kernel will need a restart: loaded 2.0 is loaded." in planned.shown[-1][TEXT]
+    assert "To do it: %env-restore 2 --yes" in planned.shown[-1][TEXT]
+    assert untouched.result.startswith("('2.0', \"__version__ = '2.0'")
+    assert done.status == "ok", done.text
+    assert "Restart needed: loaded 2.0 is loaded, 1.0 is installed." in done.shown[-1][TEXT]
+    assert len(store.history(name).entries()) == before + 1
+    assert (entry.event, entry.actor.kind) == ("change", "cell")
+
+    live.manager.restart_kernel()
+    live.client.wait_for_ready(timeout=60)
+    assert live.run("import loaded; loaded.__version__").result == "'1.0'"
+    assert "Restart" not in live.run("%env-status").shown[-1][TEXT]
+
+
+def test_the_last_change_is_taken_back(parting: tuple[Environment, Any, str], store: Store) -> None:
+    _, live, name = parting
+    live.run("%uv pip install other")
+
+    planned = live.run("%env-undo --dry-run")
+    there = live.run("import importlib.metadata as m; m.version('other')")
+    done = live.run("back = %env-undo")
+    data = live.run("print(back['restart']['replaced'], [each['name'] for each in back['changes']['removed']])")
+
+    assert "To do it: %env-undo" in planned.shown[-1][TEXT]
+    assert there.result == "'1.0'"
+    assert done.status == "ok", done.text
+    assert "Restart needed: this environment was replaced since the kernel started." in done.shown[-1][TEXT]
+    assert data.stdout == "True ['other']\n"
+    assert store.history(name).entries()[-1].event == "undo"
+
+
+def test_a_swap_by_another_process_is_said_with_the_next_cell(
+    parting: tuple[Environment, Any, str], store: Store, actor: Any
+) -> None:
+    from venvoy.actions.undo import undo
+    from venvoy.session import running
+
+    env, live, name = parting
+    (kernel,) = running(store.settings.runtime, name)
+    undo(store, env, actor=actor)
+
+    first, second = live.run("1"), live.run("2")
+
+    assert kernel.environment == name
+    assert "venvoy: Restart needed: loaded 1.0 is loaded and is not installed any more" in first.stderr
+    assert second.stderr == ""
+
+
+@pytest.mark.parametrize("form", ["%env-export yaml", "env-export yaml", "env_export yaml", "%env_export yaml"])
+def test_an_export_is_shown_as_the_text_that_it_is(live: Any, store: Store, form: str) -> None:
+    ran = live.run(form)
+
+    assert ran.status == "ok", ran.text
+    assert ran.shown[-1][TEXT].startswith("name: shared-3.12\n")
+    assert ran.shown[-1][HTML].startswith("<pre>name: shared-3.12\n")
+    assert live.run("get_ipython().run_line_magic('env-export', 'yaml')['text'] == _").status == "ok"
+
+
+def test_files_are_written_beside_the_notebook_wherever_the_kernel_has_gone(
+    environment: Make, start: Start, tmp_path: Path
+) -> None:
+    live = start(environment(), env_vars={"JPY_SESSION_NAME": str(tmp_path / "analysis.ipynb")})
+    (tmp_path / "analysis.ipynb").write_text('{"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}')
+    live.run("import os; os.chdir('/')")
+
+    exported = live.run("%env-export pylock -o lock.toml")
+    archived = live.run("there = %env-archive -o all.venvoy.tar.zst")
+    wrapped = live.run("%env-export tarball")
+
+    assert f"({len((tmp_path / 'lock.toml').read_bytes())} bytes)" in exported.shown[-1][TEXT]
+    assert 'lock-version = "1.0"' in (tmp_path / "lock.toml").read_text()
+    assert archived.status == "ok", archived.text
+    assert (tmp_path / "all.venvoy.tar.zst").stat().st_size == int(live.run("there['size']").result)
+    assert "analysis.ipynb" in live.run("there['files']").result
+    assert (wrapped.status, (tmp_path / "shared-3.12.tar.gz").exists()) == ("ok", True), wrapped.text
+
+
+def test_an_answer_names_no_path_of_another_environment(parting: tuple[Environment, Any, str], store: Store) -> None:
+    _, live, _ = parting
+    theirs = store.project("shared-3.12") / "stolen.yml"
+
+    wrote = live.run(f"%env-export yaml -o {theirs}")
+    ours = live.run(f"%env-export yaml -o {store.settings.home}/config.yml")
+
+    assert "belongs to another environment" in wrote.stderr
+    assert "where venvoy keeps its own files" in ours.stderr
+    assert not theirs.exists()
 
 
 # --- where they run --------------------------------------------------------------------------------------------------

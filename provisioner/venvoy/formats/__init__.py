@@ -4,9 +4,16 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from ..model import Snapshot
+from ..model import Package, Snapshot
+from . import dockerfile, requirements
+from .apptainer_def import ApptainerDef
+from .cyclonedx import CycloneDx
+from .docker_compose import DockerCompose
+from .dockerfile import Dockerfile
 from .environment_yml import EnvironmentYml
-from .pylock import PylockToml
+from .pylock import PylockToml, is_pinned
+from .requirements import RequirementsTxt
+from .rocrate import RoCrate
 from .snapshot_json import SnapshotJson
 
 
@@ -22,4 +29,32 @@ class Format(Protocol):
     def dump(self, snapshot: Snapshot) -> str: ...
 
 
-FORMATS: dict[str, Format] = {each.name: each for each in (EnvironmentYml(), PylockToml(), SnapshotJson())}
+FORMATS: dict[str, Format] = {
+    each.name: each
+    for each in (
+        EnvironmentYml(),
+        RequirementsTxt(),
+        PylockToml(),
+        SnapshotJson(),
+        Dockerfile(),
+        ApptainerDef(),
+        DockerCompose(),
+        CycloneDx(),
+        RoCrate(),
+    )
+}
+UNHASHED = frozenset({"yaml", "lock"})
+"""The formats that say what is there, and not by which hash it is to be had."""
+IMAGES = frozenset({"dockerfile", "apptainer", "docker-compose"})
+"""The formats that an image is built from, which is always one of Linux."""
+
+
+def lacking(form: str, snapshot: Snapshot) -> tuple[Package, ...]:
+    """The packages that whoever takes the text of that format will not get: it names them, and cannot fetch them."""
+    if form in UNHASHED:
+        return ()
+    if form == "requirements":
+        return requirements.left_out(snapshot)
+    if form in IMAGES:
+        return dockerfile.left_out(snapshot)
+    return tuple(each for each in sorted(snapshot.packages) if not is_pinned(each))

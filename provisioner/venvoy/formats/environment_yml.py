@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 from ..errors import InvalidInput
@@ -18,6 +20,12 @@ LIMIT = 2_000_000
 """Characters of the longest file that is read; a thousand pinned packages take a twentieth of that."""
 _MATCH = re.compile(r"(?:[\w./:-]+::)?(?P<name>[\w.-]+)\s*(?P<rest>(?:[\s=<>!~\[].*)?)", re.DOTALL)
 _PIN = re.compile(r"(?:={1,2}\s*)?(?P<version>[0-9][\w.!+-]*?)(?:\.?\*)?(?:\s*=\s*\S+|\s+\S+)?")
+_INTERPRETERS = re.compile(
+    r"_libgcc_mutex|_openmp_mutex|bzip2|ca-certificates|icu|ld_impl_[\w-]+|ncurses|openssl|python_abi|readline|setuptools"
+    r"|lib(?:expat|ffi|gcc(?:-ng)?|gomp|lzma|mpdec|nsl|sqlite|stdcxx(?:-ng)?|uuid|xcrypt|zlib)"
+    r"|sqlite|tk|tzdata|wheel|xz|zlib|zstd"
+)
+"""What `conda env export` lists because conda's Python needs it: a venv's interpreter has its own of these."""
 _PLAIN = re.compile(r"(?!(?i:true|false|null|yes|no|on|off|y|n)$)[A-Za-z][\w.-]*", re.ASCII)
 _PLAIN_REQUIREMENT = re.compile(r"(?:-e |[A-Za-z0-9][\w.-]*(?:={2,3}| @ ))(?!#)[!-~]+(?<!:)", re.ASCII)
 
@@ -45,6 +53,18 @@ class EnvironmentYml:
             lines += ["  - pip:", *(f"      - {_scalar(each, _PLAIN_REQUIREMENT)}" for each in listed)]
         return "\n".join(lines) + "\n"
 
+    def state(self, wish: Wish, *, source: str) -> Snapshot:
+        """What a wish describes that leaves nothing open. Raises InvalidInput with the first thing that it leaves."""
+        packages = tuple(_pinned(each, source) for each in wish.requirements if not each.startswith(("--", "-c ")))
+        return Snapshot(
+            environment=wish.name,
+            taken=datetime.now(UTC),
+            base="",
+            language_version=wish.python,
+            platform="",
+            packages=tuple(sorted(packages)),
+        )
+
     def load(self, text: str, *, source: str) -> Wish:
         """Read ours, or one written by hand; `source` names the file in errors. Raises InvalidInput.
 
@@ -68,14 +88,31 @@ class EnvironmentYml:
                     python = specifier.removeprefix("==").removesuffix(".*")
                 elif specifier:
                     requirements.append(f"pip{specifier}")
-            else:
+            elif not (found and _INTERPRETERS.fullmatch(found["name"].lower())):
                 conda.append(entry)
         if conda:
             raise InvalidInput(
                 f"{source}: {', '.join(conda)} can only come from conda",
-                hint="a venv takes what stands under 'pip:'; move them there if the Python index has them",
+                hint="a conda environment can take them; a venv takes what stands under 'pip:': move them there if the "
+                "Python index has them",
             )
         return Wish(name=_name(said.get("name"), source), python=python, requirements=tuple(requirements))
+
+
+def _pinned(line: str, source: str) -> Package:
+    try:
+        asked = Requirement(re.split(r"\s(?:#|--)", line, maxsplit=1)[0].strip())
+    except InvalidRequirement:
+        raise InvalidInput(f"{source}: {line[:100]!r} names no version") from None
+    [*specifiers] = asked.specifier
+    name = canonicalize_name(asked.name)
+    if asked.url:
+        return Package(
+            name=name, version="", origin="vcs" if asked.url.startswith("git+") else "archive", url=asked.url
+        )
+    if len(specifiers) != 1 or specifiers[0].operator not in ("==", "===") or specifiers[0].version.endswith(".*"):
+        raise InvalidInput(f"{source}: {asked} leaves its version open", hint="compare an environment made from it")
+    return Package(name=name, version=specifiers[0].version)
 
 
 def _requirement(package: Package) -> str:

@@ -6,10 +6,10 @@ import hashlib
 import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, get_args
 
 from ..errors import InvalidInput
-from ..model import Package, Snapshot
+from ..model import Ecosystem, Origin, Package, Snapshot
 
 _FIELDS = ("ecosystem", "name", "version", "build", "channel", "origin", "url", "sha256")
 
@@ -36,6 +36,9 @@ class SnapshotJson:
         """Read what `dump` wrote. Raises InvalidInput."""
         try:
             said = json.loads(text)
+            listed = [_checked(each) for each in said["packages"]]
+            for key in ("base", "language", "language_version", "platform"):
+                _text(said[key])
             return Snapshot(
                 environment=environment,
                 taken=taken or datetime.now(UTC),
@@ -43,15 +46,30 @@ class SnapshotJson:
                 language=said["language"],
                 language_version=said["language_version"],
                 platform=said["platform"],
-                packages=tuple(Package(**each) for each in said["packages"]),
+                packages=tuple(Package(**each) for each in listed),
             )
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise InvalidInput(f"not a snapshot: {error}") from error
 
 
 def digest(snapshot: Snapshot) -> str:
     """The sha256, in hexadecimal, by which the state is known."""
     return hashlib.sha256(SnapshotJson().dump(snapshot).encode()).hexdigest()
+
+
+def _checked(said: Any) -> dict[str, Any]:
+    if not isinstance(said, dict) or not set(said) <= set(_FIELDS):
+        raise ValueError("a package has keys that are not ours")  # told as one with the others
+    for value in said.values():
+        _text(value)
+    if said.get("ecosystem", "pypi") not in get_args(Ecosystem) or said.get("origin", "index") not in get_args(Origin):
+        raise ValueError(f"{said.get('name')}: its ecosystem or origin is none that is known")
+    return said
+
+
+def _text(value: object) -> None:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} is no text")
 
 
 def _package(package: Package) -> dict[str, Any]:

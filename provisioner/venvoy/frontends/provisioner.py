@@ -26,6 +26,7 @@ from .shims import Shim
 
 if TYPE_CHECKING:
     from .attendant import Attendant
+    from .binding import Bound
 
 _PORTS = ("shell_port", "iopub_port", "stdin_port", "hb_port", "control_port")
 _NAP = 0.005
@@ -63,6 +64,14 @@ class EnvironmentProvisioner(LocalProvisioner):
     @property
     def has_process(self) -> bool:
         return self._shim is not None
+
+    def binding(self, notebook: Path) -> Bound | None:
+        """What that notebook, an absolute path, is to say of the environment it runs in; None where none runs."""
+        if self._attendant is None:
+            return None
+        from .binding import bound
+
+        return bound(self._store, self._env.name, self._attendant.used(), notebook)
 
     # ---- start
 
@@ -182,7 +191,7 @@ class EnvironmentProvisioner(LocalProvisioner):
                 log=cast("logging.Logger", self.log),
             )
             self._attendant.listen()
-        self._attendant.notebook = given.get("JPY_SESSION_NAME", "")
+        self._attendant.starts(self._env, given.get("JPY_SESSION_NAME", ""))
 
     async def _ready(self) -> None:
         assert self._shim is not None  # noqa: S101

@@ -1,5 +1,6 @@
 """The magics: each asks whoever attends this kernel, and shows the answer."""
 
+import os
 import re
 import shlex
 import sys
@@ -10,20 +11,56 @@ MAGICS = {
     "freeze": "Lock what is installed now, every package with its url and hash, into pylock.toml.",
     "status": "Say how this environment stands against its last freeze.",
     "history": "Show every change of this environment, with when and who.",
+    "diff": "Compare two states of this environment.",
+    "export": "Write this environment down in a format of the field.",
+    "restore": "Take this environment back to an earlier state.",
+    "undo": "Take back the last change of this environment.",
+    "archive": "Pack this environment, with its wheels and this notebook, into one file.",
+    "info": "Say what this environment is, where it lies, and what this kernel runs on.",
 }
 _VERB = "|".join(MAGICS)
-_BARE = re.compile(r"^(?P<space>\s*)env-(?P<verb>%s)(?P<rest>(?:\s+-{1,2}\w.*)?)\s*$" % _VERB)
+# `env-diff if x else y` is Python, `env-diff 3 now` is not.
+_PYTHON = r"(?!(?:if|else|for|and|or|in|is|not)\b)"
+_BARE = re.compile(
+    r"^(?P<space>\s*)env-(?P<verb>%s)(?P<rest>(?:\s+(?:-{1,2}|[~./'\"#]+)?%s\w.*)?)\s*$" % (_VERB, _PYTHON)
+)
 _QUESTION = re.compile(
     r"^(?P<space>\s*)(?:%?env[-_](?P<before>{0})\s*\?{{1,2}}|\?{{1,2}}\s*%?env[-_](?P<after>{0}))\s*$".format(_VERB)
 )
 
 
-def offer(shell, folder):
+class Attendant:
+    """Whoever attends this kernel, as its magics know them; `modules` are the kernel's loaded ones."""
+
+    PATIENCE = 2.0
+    """Seconds that somebody who presses the tab key waits at most."""
+
+    def __init__(self, folder, modules):
+        self.folder, self.modules = folder, modules
+        # Where the notebook lies: a kernel starts there, and a cell may go elsewhere.
+        self.cwd = os.getcwd()
+
+    def ask(self, verb, words, count):
+        """Ask for a verb; the answers come as they are said."""
+        request = {"verb": verb, "words": words, "count": count, "cwd": self.cwd, "modules": self.modules.told()}
+        return wire.ask(self.folder, request)
+
+    def complete(self, verb, words, text):
+        """What may stand where `text` begins, behind `words`."""
+        request = {"complete": verb, "words": words, "text": text}
+        for said in wire.ask(self.folder, request, patience=self.PATIENCE):
+            if "answer" in said:
+                return said["answer"]
+        return []
+
+
+def offer(shell, attendant):
     """Register `%env-freeze`, `%env_freeze` and their like, and `%uv`, which does for `%pip` where there is no pip."""
     for verb, help_ in MAGICS.items():
-        magic = _magic(shell, folder, verb, help_)
+        magic = _magic(shell, attendant, verb, help_)
         shell.register_magic_function(magic, "line", "env-%s" % verb)
         shell.register_magic_function(magic, "line", "env_%s" % verb)
+    _complete_with(shell, _completer(attendant))
     shell.register_magic_function(_uv(shell), "line", "uv")
     shell.register_magic_function(_pip(shell), "line", "pip")
     # First of all: IPython's own automagic would read `env-freeze --x` as `%env -freeze=--x` and set a variable.
@@ -53,13 +90,52 @@ class Answer(dict):
         display(self._bundle, raw=True)
 
 
-def _magic(shell, folder, verb, help_):
+def _magic(shell, attendant, verb, help_):
     def magic(line):
-        return _asked(shell, folder, {"verb": verb, "words": _words(line), "count": shell.execution_count})
+        return _asked(shell, attendant.ask(verb, _words(line), shell.execution_count))
 
     magic.__name__ = "env_%s" % verb
     magic.__doc__ = "%s\n\nMore: %%env-%s --help" % (help_, verb)
     return magic
+
+
+def _completer(attendant):
+    """Answers the tab key: what the `text` that ends a line may become, or nothing where the line is no magic."""
+    magic = re.compile(r"^(?:\s*|[\w.,\s]+=\s*)%%?env[-_](%s)\s(.*)$" % _VERB)
+
+    def completer(line, text):
+        written = magic.match(line)
+        if not written:
+            return []
+        try:
+            verb, before = written.groups()
+            return attendant.complete(verb, shlex.split(before[: len(before) - len(text)]), text)
+        except (OSError, ValueError):
+            return []  # nobody answers, or a quote is open: no reason to disturb somebody who types
+
+    return completer
+
+
+def _complete_with(shell, completer):
+    """Have IPython ask it, before its own completers where they would offer Python's names beside."""
+    try:
+        from IPython.core.completer import SimpleCompletion, context_matcher
+    except ImportError:  # before IPython 8.6
+
+        def asked(_shell, event):
+            return completer(event.text_until_cursor, event.symbol)
+
+        for verb in MAGICS:
+            for name in ("env-%s" % verb, "env_%s" % verb):
+                shell.set_hook("complete_command", asked, str_key="%%%s" % name)
+        return
+
+    @context_matcher(identifier="venvoy")
+    def matcher(context):
+        found = completer(context.text_until_cursor, context.token)
+        return {"completions": [SimpleCompletion(each, type="magic") for each in found], "suppress": bool(found)}
+
+    shell.Completer.custom_matchers.append(matcher)
 
 
 def _words(line):
@@ -69,8 +145,8 @@ def _words(line):
         raise _error("cannot read %r: %s" % (line, error)) from None
 
 
-def _asked(shell, folder, request):
-    """Ask; show progress from the first moment, and then the answer.
+def _asked(shell, answers):
+    """Show progress from the first moment, and then the answer.
 
     Progress is one output that is updated and in the end emptied. The answer is an output of its own, because the
     consoles show no updates.
@@ -79,7 +155,7 @@ def _asked(shell, folder, request):
 
     progress = None
     try:
-        for said in wire.ask(folder, request):
+        for said in answers:
             if "answer" in said:
                 answer = Answer(said["answer"], shell)
                 break

@@ -5,17 +5,20 @@ import re
 import sys
 
 from . import magics, wire
+from .modules import Modules
 
 _INSTALLER = re.compile(r"\b(pip3?|uv|conda|mamba|micromamba)\b.*\b(install|add|uninstall|remove)\b")
 
 
 def start(shell, folder):
     """Begin to watch and to answer; `folder` is the session's."""
-    watch = Watch(shell, folder, places())
+    found = places()
+    modules = Modules(found, lent(found))
+    watch = Watch(shell, folder, found, modules)
     shell.events.register("pre_run_cell", watch.before)
     shell.events.register("post_run_cell", watch.after)
     watch.listen()
-    magics.offer(shell, folder)
+    magics.offer(shell, magics.Attendant(folder, modules))
     sys.meta_path.append(Extension)
 
 
@@ -24,6 +27,13 @@ def places():
     found = {each for each in sys.path if each.startswith(sys.prefix + os.sep) and each.endswith("site-packages")}
     found.add(os.path.join(sys.prefix, "conda-meta"))
     return sorted(each for each in found if os.path.isdir(each))
+
+
+def lent(found):
+    """The folder that the kernel itself came from, where that is none of the environment's."""
+    kernel = getattr(sys.modules.get("ipykernel"), "__file__", None) or ""
+    folder = os.path.dirname(os.path.dirname(kernel))
+    return [folder] if folder and folder not in found else []
 
 
 class Extension:
@@ -42,15 +52,25 @@ class Extension:
 class Watch:
     """Tells who asked for what; whether anything changed is found out by whoever attends us."""
 
-    def __init__(self, shell, folder, watched):
-        self.shell, self.folder, self.watched = shell, folder, watched
+    def __init__(self, shell, folder, watched, modules):
+        self.shell, self.folder, self.watched, self.modules = shell, folder, watched, modules
         self.word = os.path.join(folder, "word")
         self.stamp, self.commands, self.cell = None, [], None
+        self.compared, self.said = self.look(), ""
         self.failed = False
 
     def look(self):
         """A few stat calls: all that an unchanged environment costs."""
-        return [os.stat(place).st_mtime_ns for place in self.watched]
+        return [self.moved(place) for place in self.watched]
+
+    @staticmethod
+    def moved(place):
+        """When a folder changed, and which one it is: an environment may be swapped whole, for another Python, too."""
+        try:
+            found = os.stat(place)
+        except FileNotFoundError:
+            return 0, 0
+        return found.st_ino, found.st_mtime_ns
 
     def before(self, info):
         """A cell begins: what changes from here on is its doing."""
@@ -59,18 +79,34 @@ class Watch:
             if self.word:
                 self.pass_on()
             self.stamp = self.look()
+            if self.stamp != self.compared:
+                self.compare(self.stamp)
+            self.modules.begin()
         except Exception as error:
             self.complain(error)
 
     def after(self, result):
         """A cell has ended."""
         try:
+            self.modules.look()
             moved = self.stamp is not None and self.look() != self.stamp
             commands = self.commands or (self.written() if moved else [])
             if moved or commands:
                 self.tell(commands, moved, result.execution_count)
         except Exception as error:
             self.complain(error)
+
+    def compare(self, stamp):
+        """Something came or went since the cell before: say, once, which loaded modules are not what is there now."""
+        word = None
+        for said in wire.ask(self.folder, {"note": "moved", "modules": self.modules.told()}):
+            word = said.get("answer", word)
+        if word is None:
+            return  # an installer is still at work; we ask again before the next cell
+        self.compared = stamp
+        if word and word != self.said:
+            print("venvoy: %s" % word, file=sys.stderr)
+        self.said = word
 
     def pass_on(self):
         """Show, once, what was left to say of the kernel before this one."""

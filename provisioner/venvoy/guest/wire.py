@@ -17,11 +17,14 @@ def tell(folder, message):
         line.sendall(json.dumps(message).encode() + b"\n")
 
 
-def ask(folder, message):
-    """Ask, and yield every answer as it comes: any number of progress messages, then the last one."""
+def ask(folder, message, patience=None):
+    """Ask, and yield every answer as it comes: any number of progress messages, then the last one.
+
+    Raises OSError when an answer takes longer than `patience` seconds; None waits for as long as it takes.
+    """
     with _connected(folder) as line, line.makefile("rb") as answers:
         line.sendall(json.dumps(message).encode() + b"\n")
-        line.settimeout(None)
+        line.settimeout(patience)
         if not select.select([line], [], [], BLINK)[0]:
             yield {"progress": "Looking …"}
         for answer in answers:

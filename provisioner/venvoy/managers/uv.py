@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from datetime import date, timedelta
 from pathlib import Path
 
 import uv
@@ -42,9 +43,24 @@ def install(python: Path, *requirements: str, files: tuple[Path, ...] = (), opti
     return _job("pip", "install", "--python", str(python), *options, *lists, "--", *requirements)
 
 
-def install_listed(python: Path, listed: str, *, folder: Path | None = None) -> Job:
-    """Add what a requirements file says, given as its text; its paths are seen from `folder`."""
-    return _job("pip", "install", "--python", str(python), "--requirements", "-", stdin=listed, cwd=folder)
+BUILDERS = ("setuptools", "wheel", "hatchling", "flit-core", "poetry-core", "cython", "setuptools-scm", "packaging")
+"""What builds old packages today: an old one of these does not run on a newer Python, or misses what is asked of it."""
+
+
+def install_listed(
+    python: Path, listed: str, *, folder: Path | None = None, hashes: bool = False, as_of: date | None = None
+) -> Job:
+    """Add what a requirements file says, given as its text; its paths are seen from `folder`.
+
+    With `hashes` everything must have one; with `as_of` the index is taken as it stood when that day ended (UTC), but
+    for what packages are built with.
+    """
+    words: tuple[str, ...] = ("--require-hashes",) if hashes else ()
+    if as_of:
+        then = f"{as_of + timedelta(days=1):%Y-%m-%d}T00:00:00Z"
+        words += ("--exclude-newer", then)
+        words += tuple(word for each in BUILDERS for word in ("--exclude-newer-package", f"{each}=false"))
+    return _job("pip", "install", "--python", str(python), *words, "--requirements", "-", stdin=listed, cwd=folder)
 
 
 def reinstall(python: Path, name: str, listed: str) -> Job:
@@ -123,6 +139,20 @@ def into(folder: Path, python: Path, requirements: Path, *, find_links: Path | N
 def offline(job: Job) -> Job:
     """The same job with what uv's cache and the files that it names have, and no network."""
     return replace(job, variables={**job.variables, "UV_OFFLINE": "1"})
+
+
+def universal(python: Path, requirements: Iterable[str], *, constraints: Path) -> Job:
+    """Resolve for every platform that the requirements' markers name; prints a pylock.toml (PEP 751).
+
+    `constraints` is a requirements file with the versions that are taken wherever a package is needed.
+    """
+    return _job(
+        "pip", "compile", "--universal", "--python", str(python), "--index-strategy", "unsafe-best-match",
+        "--format", "pylock.toml", "--no-header", "--constraints", str(constraints), "-",
+        stdin="".join(f"{each}\n" for each in requirements),
+        cwd=_NOWHERE,
+        without=("UV_CONSTRAINT", "UV_EXCLUDE_NEWER", "UV_NO_BINARY*", "UV_NO_BUILD*", "UV_ONLY_BINARY", "UV_OVERRIDE"),
+    )  # fmt: skip
 
 
 def _job(*words: str, stdin: str | None = None, cwd: Path | None = None, without: tuple[str, ...] = ()) -> Job:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from ...actions.status import status
 from ...actions.variables import variables_from
 from ...errors import InvalidInput, RuntimeUnavailable, VenvoyError
 from ...model import Environment, Snapshot
+from ...process import OnLine
 from ...store import Store
 from .. import kernelspecs
 from ..views.environments import Glance, deleted_view, environment_view, environments_view, made_view
@@ -40,6 +42,7 @@ PREPARING = "Preparing the kernel …"
 @click.option(
     "--python", "--python-version", "python", metavar="VERSION", help="3.12, 3.12.1, or the path of an interpreter."
 )
+@click.option("--from", "source", type=FILE, metavar="FILE", help="What to install, in any form that restore reads.")
 @click.option("--requirements", type=FILE, metavar="FILE", help="What to install, as pip writes it.")
 @click.option("--dev-requirements", type=FILE, metavar="FILE", help="The same, for what only development needs.")
 @click.option("--env-file", type=FILE, multiple=True, metavar="FILE", help="Variables for its kernels and runs (.env).")
@@ -50,6 +53,7 @@ def init(
     name: str,
     runtime: str,
     python: str | None,
+    source: Path | None,
     requirements: Path | None,
     dev_requirements: Path | None,
     env_file: tuple[Path, ...],
@@ -61,8 +65,10 @@ def init(
     """Make an environment, with its kernel in Jupyter.
 
     Nothing of venvoy is installed in it. The requirements files are kept with the environment, and --force without any
-    builds it from those again.
+    builds it from those again. With --from it is made as `venvoy restore FILE` makes it.
     """
+    if source and (requirements or dev_requirements or prefix):
+        raise click.UsageError("--from says all that is installed; it goes with none of the other files, nor --prefix")
     if runtime == "r":
         raise InvalidInput("R environments are not part of this version", hint=f"one for Python: venvoy init {name}")
     store = current_store()
@@ -80,7 +86,10 @@ def init(
     patient(store, name, out)
     recorded = store.project(name).exists()
     with out.progress(f"Making {name!r} …") as on_line:
-        env = create(store, plan, actor=actor(out), on_line=on_line)
+        if source:
+            env = _from(store, plan, source, out, on_line)
+        else:
+            env = create(store, plan, actor=actor(out), on_line=on_line)
     try:
         kernel = kernels.offered(store, env, out, first=PREPARING)
     except (KeyboardInterrupt, SystemExit):
@@ -161,6 +170,23 @@ def delete(name: str, *, yes: bool, record: bool, out: Output) -> int:
     removed(store, env, record=record)
     out.show(deleted_view(env, project=store.project(name), record=record))
     return 0
+
+
+def _from(store: Store, plan: Plan, source: Path, out: Output, on_line: OnLine) -> Environment:
+    """Make the environment from a file of any format, with the settings of the plan."""
+    from ...actions.restore import restore
+
+    made = restore(
+        store, source, name=plan.name, actor=actor(out), force=plan.force, python=plan.python, on_line=on_line
+    )
+    for remark in made.remarks:
+        out.warn(remark)
+    if not plan.env_file:
+        return made.environment
+    with store.held(plan.name):
+        env = replace(made.environment, env_file=plan.env_file)
+        store.save(env)
+    return env
 
 
 def _glance(store: Store, name: str) -> Glance:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
 from ...actions.changes import changes
@@ -25,9 +27,16 @@ from .points import is_name, point_of
 def status(name: str, out: Output) -> int:
     """Say how an environment stands against its last freeze.
 
-    The exit code is 1 when something changed since, and 0 when nothing did or it was never frozen.
+    For a NOTEBOOK: how the environment that is written into it stands against its last run. The exit code is 1 when
+    something changed since, and 0 when nothing did or it was never frozen.
     """
     store = current_store()
+    if name.endswith(".ipynb"):
+        from .notebooks import status_of
+
+        view, code = status_of(store, Path(name))
+        out.show(view)
+        return code
     env = usable(store.environment(name))
     found = compared(store.history(name), observe(store, env))
     out.show(status_view(name, found))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 
 import click
@@ -18,8 +19,10 @@ from ...actions.restore import restore as restored
 from ...actions.undo import before_last
 from ...actions.undo import undo as undone
 from ...model import Environment
+from ...session import running
 from ...settings import DEFAULT_NAME
 from ...store import Store
+from .. import binding
 from ..views.record import history_view, plan_view, restored_view, returned_view
 from . import kernels
 from .options import actor, agreed, current_store, environment_names, name_option, named, output, patient, usable
@@ -42,12 +45,17 @@ class _Wish:
 @click.command
 @click.argument("words", metavar="[FILE] [NAME]", nargs=-1, shell_complete=environment_names)
 @name_option
-@click.option(
-    "--to", "point", metavar="POINT", help="Go back to it: a number, digest or time of the history."
-)
+@click.option("--to", "point", metavar="POINT", help="Go back to it: a number, digest or time of the history.")
 @click.option("--dry-run", is_flag=True, help="With --to: only say what would change and what it would take.")
 @click.option("--yes", "-y", is_flag=True, help="With --to: do not ask.")
 @click.option("--python", metavar="VERSION", help="Another Python than the file's: 3.12, 3.12.1, or a path.")
+@click.option(
+    "--as-of",
+    type=click.DateTime(["%Y-%m-%d"]),
+    metavar="DAY",
+    help="For a file without exact versions: the index as it stood on that day (2018-12-01).",
+)
+@click.option("--offline", is_flag=True, help="Use no network: files beside a lock, or uv's cache, must do.")
 @click.option("--force", is_flag=True, help="Replace the one of that name; it stays until the new one is whole.")
 @output
 def restore(
@@ -55,9 +63,11 @@ def restore(
     option: str | None,
     point: str | None,
     python: str | None,
+    as_of: datetime | None,
     *,
     dry_run: bool,
     yes: bool,
+    offline: bool,
     force: bool,
     out: Output,
 ) -> int:
@@ -65,7 +75,8 @@ def restore(
 
     With a FILE an environment is made: every hash of a lock is checked, and what is installed at the end is compared
     with the file; where it differs the command fails, and nothing is left. Without a name it is the one that the file,
-    or its folder, says.
+    or its folder, says. FILE is a pylock.toml, a uv.lock, our own lock, an environment.yml, a requirements.txt, a
+    script or notebook with a '# /// script' block (PEP 723), or a folder as repo2docker reads it.
 
     Without a file the environment goes back to a state of its own history, in place: to the one that --to says or, at
     a terminal, that you choose. The new prefix is built aside and swapped in whole; `venvoy undo` takes that back.
@@ -74,11 +85,22 @@ def restore(
     wish = _wish(store, words, option, point)
     if wish.source is None:
         return _return(store, wish, dry_run=dry_run, yes=yes, out=out)
+    wish = _followed(store, wish, wish.source)
     with out.progress(f"Restoring {wish.source} …") as on_line:
         made = restored(
-            store, wish.source, name=wish.name, actor=actor(out), force=force, python=python, on_line=on_line
+            store,
+            wish.source or Path(),
+            name=wish.name,
+            actor=actor(out),
+            force=force,
+            python=python,
+            offline=offline,
+            as_of=as_of.date() if as_of else None,
+            on_line=on_line,
         )
-    kernel = kernels.offered(store, made.environment, out, first="Preparing the kernel …")
+    kernel = None if offline else kernels.offered(store, made.environment, out, first="Preparing the kernel …")
+    for remark in made.remarks:
+        out.warn(remark)
     out.show(restored_view(made, kernel=kernel))
     return 0
 
@@ -109,6 +131,14 @@ def _wish(store: Store, words: tuple[str, ...], option: str | None, point: str |
     if point or not words or (len(words) == 1 and not option and _is_environment(store, words[0])):
         return _Wish(name=option or (words[0] if words else DEFAULT_NAME), point=point)
     return _Wish(source=Path(words[0]), name=option or (words[1] if len(words) > 1 else None))
+
+
+def _followed(store: Store, wish: _Wish, source: Path) -> _Wish:
+    """A notebook that names its environment leads to that one's lock; any other file is followed itself."""
+    if source.suffix != ".ipynb" or binding.bound_in(binding.metadata_of(source)) is None:
+        return wish
+    name = wish.name or binding.read(source).environment
+    return replace(wish, source=binding.lock_of(store, source), name=name)
 
 
 def _is_environment(store: Store, word: str) -> bool:
@@ -152,4 +182,4 @@ def _confirmed(store: Store, env: Environment, target: Point, out: Output) -> bo
 def _tell(store: Store, returned: Returned, out: Output) -> None:
     env = returned.environment
     kernels.offered(store, env, out)
-    out.show(returned_view(env.name, returned))
+    out.show(returned_view(env.name, returned, kernels=len(running(store.settings.runtime, env.name))))

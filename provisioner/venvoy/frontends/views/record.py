@@ -116,6 +116,7 @@ def restored_view(restored: Restored, *, kernel: str | None = None) -> View:
             "kernel": kernel,
             "missing": [package_data(each) for each in restored.missing],
             "other_python": list(restored.other_python) if restored.other_python else None,
+            "remarks": list(restored.remarks),
         },
         head=head,
         columns=("package", "version", "origin"),

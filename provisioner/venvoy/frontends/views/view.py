@@ -11,6 +11,10 @@ from ...model import Actor
 
 Data = dict[str, Any]
 
+# Attributes where styles are taken away (GitHub), styles where a sheet is stronger than attributes (JupyterLab, whose
+# sanitizer knows just these). Long paths and digests break, so that a table is no wider than a page.
+_CELL = 'align="left" valign="top" style="text-align:left;vertical-align:top;max-width:32em;overflow-wrap:break-word"'
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class View:
@@ -37,10 +41,9 @@ class View:
         head = "<br>".join(escape(line) for line in self.head.splitlines())
         if not self.rows:
             return f"<div>{head}</div>"
-        columns = "".join(f'<th style="text-align:left">{escape(each)}</th>' for each in self.columns)
+        columns = "".join(f"<th {_CELL}>{escape(each)}</th>" for each in self.columns)
         body = "".join(
-            "<tr>" + "".join(f'<td style="text-align:left">{escape(cell)}</td>' for cell in row) + "</tr>"
-            for row in self.rows
+            "<tr>" + "".join(f"<td {_CELL}>{escape(cell)}</td>" for cell in row) + "</tr>" for row in self.rows
         )
         return f"<div>{head}<table><thead><tr>{columns}</tr></thead><tbody>{body}</tbody></table></div>"
 

@@ -1,0 +1,297 @@
+"""Write an environment down in a format of the field."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from .. import files
+from ..errors import InvalidInput
+from ..formats import FORMATS, IMAGES, UNHASHED, lacking
+from ..formats.pylock import PylockToml
+from ..formats.requirements import reason
+from ..formats.rocrate import Part, Ran, RoCrate
+from ..formats.snapshot_json import digest
+from ..history import History
+from ..model import Actor, Environment, Package, Snapshot
+from ..process import OnLine
+from ..store import Store
+from .archive import locked_now
+from .freeze import Unpinned
+from .observe import observe
+from .points import Point
+from .universal import Elsewhere, universal
+
+ANYWHERE = frozenset({"pylock", "requirements"})
+"""The formats that can be for several platforms at once."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """What is wished: a format (`formats.FORMATS`), and where to; None for nowhere.
+
+    The state is that of `point`, or of now. `platforms` resolve the lock for others than this one
+    (`formats.platforms`); `notebooks` make a research object that of their runs on `inputs`.
+    """
+
+    form: str
+    target: Path | None = None
+    point: Point | None = None
+    platforms: tuple[str, ...] = ()
+    notebooks: tuple[Path, ...] = ()
+    inputs: tuple[Path, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exported:
+    """The text, of which state, and where it was written (None: nowhere).
+
+    `lacking` is what whoever takes the text will not get, `left_out` what is there for development alone; `locked`
+    says that it was frozen for this; `beside` is the lock that was written next to a research object.
+    """
+
+    environment: str
+    form: str
+    text: str
+    snapshot: Snapshot
+    path: Path | None = None
+    beside: Path | None = None
+    lacking: tuple[Unpinned, ...] = ()
+    left_out: tuple[Package, ...] = ()
+    locked: bool = False
+    elsewhere: Elsewhere | None = None
+    remarks: tuple[str, ...] = ()
+
+    @property
+    def sha256(self) -> str:
+        """The digest of the text as it is written, in hexadecimal."""
+        return sha256(self.text.encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Taken:
+    """A state, with hashes where `lock` is set; `new` says that it was frozen just now."""
+
+    state: Snapshot
+    lock: Snapshot | None = None
+    new: bool = False
+
+
+def export(store: Store, name: str, order: Order, *, actor: Actor, on_line: OnLine | None = None) -> Exported:
+    """Write the environment `name` down as it was ordered, and into the file if one is named.
+
+    Formats with hashes take them from the last freeze where that was of this very state, and else have the environment
+    frozen first; a state of the past has them only if the last freeze was of it.
+
+    Raises InvalidInput for what does not go together and for a target that is no plain file; CommandFailed where the
+    index is needed and does not answer.
+    """
+    _possible(order)
+    form = order.form
+    place = _place(order.target, FORMATS[form].filename) if order.target else None
+    taken = _taken(store, name, order, actor=actor, on_line=on_line)
+    snapshot = _for(form, taken, None if order.point else store.environment(name))
+    elsewhere: Elsewhere | None = None
+    if order.platforms:
+        elsewhere = universal(store.environment(name), snapshot, order.platforms, on_line=on_line)
+        cut = elsewhere.tailored
+        said = _Said(text=cut.requirements() if form == "requirements" else cut.toml())
+    elif form == "rocrate":
+        said = _research(snapshot, place.parent if place else Path.cwd(), order)
+    else:
+        said = _Said(text=FORMATS[form].dump(snapshot))
+    beside = _lock_beside(snapshot, place) if place and form == "rocrate" else None
+    if place:
+        _write(place, said.text)
+    return Exported(
+        environment=name,
+        form=form,
+        text=said.text,
+        snapshot=snapshot,
+        path=place,
+        beside=beside,
+        lacking=tuple(Unpinned(package=each, reason=reason(each)) for each in lacking(form, snapshot)),
+        left_out=_left_out(form, taken),
+        locked=taken.new,
+        elsewhere=elsewhere,
+        remarks=said.remarks,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Said:
+    text: str
+    remarks: tuple[str, ...] = ()
+
+
+def _possible(order: Order) -> None:
+    form = order.form
+    if form not in FORMATS:
+        raise InvalidInput(f"there is no format {form!r}", hint=f"there is: {', '.join(FORMATS)}")
+    if order.platforms and form not in ANYWHERE:
+        raise InvalidInput(f"{form} is for one platform", hint="pylock and requirements can be for several")
+    if (order.notebooks or order.inputs) and form != "rocrate":
+        raise InvalidInput(f"{form} says nothing of notebooks and files", hint="rocrate does, and archive takes them")
+    if order.inputs and not order.notebooks:
+        raise InvalidInput("inputs are those of a notebook's run", hint="name the notebook, too: --notebook FILE")
+
+
+def _taken(store: Store, name: str, order: Order, *, actor: Actor, on_line: OnLine | None) -> _Taken:
+    point = order.point
+    state = point.snapshot if point else observe(store, store.environment(name))
+    if order.form == "yaml":
+        return _Taken(state=state)
+    kept = _kept(store.history(name), state)
+    if kept or order.form in UNHASHED:
+        return _Taken(state=state, lock=kept)
+    if point:
+        raise InvalidInput(
+            f"no hashes are known of {point.label}",
+            hint="only the last freeze has them; yaml and lock need none\n"
+            f"or go back to it, and freeze it there: venvoy restore --name {name} --to POINT",
+        )
+    lock = locked_now(store, store.environment(name), actor=actor, on_line=on_line)
+    return _Taken(state=state, lock=lock, new=True)
+
+
+def _kept(history: History, state: Snapshot) -> Snapshot | None:
+    """The lock of the last freeze with its time, if it is of that very state."""
+    file = history.folder / PylockToml().filename
+    now = digest(state)
+    times = [each.at for each in history.entries() if each.event == "freeze" and each.snapshot == now]
+    if not (times and file.is_file()):
+        return None
+    lock = PylockToml().load(_text(file), source=str(file), environment=history.folder.name)
+    return replace(lock, taken=times[-1]) if lock.state == now else None
+
+
+def _for(form: str, taken: _Taken, env: Environment | None) -> Snapshot:
+    """What is written down: the lock, or the whole state with what the lock knows of it."""
+    if taken.lock is None:
+        return taken.state
+    if form == "lock":
+        known = {each.name: each for each in taken.lock.packages if each.origin == "index"}
+        return replace(
+            taken.state, packages=tuple(_filled(each, known.get(each.name)) for each in taken.state.packages)
+        )
+    if form in IMAGES and not taken.lock.platform.startswith("linux"):
+        raise InvalidInput(
+            f"an image is one of Linux, and the files of this lock are for {taken.lock.platform}",
+            hint="resolve it for Linux: venvoy export --format requirements --platform linux-x86_64",
+        )
+    return replace(taken.lock, image=_image(env))
+
+
+def _filled(package: Package, known: Package | None) -> Package:
+    if known is None or package.origin != "index":
+        return package
+    return replace(package, url=known.url, sha256=known.sha256)
+
+
+def _image(env: Environment | None) -> str:
+    """The image that somebody chose; every environment says one, of its minor version, when nobody did."""
+    if env is None or env.base_image == f"python:{'.'.join(env.python_version.split('.')[:2])}-slim":
+        return ""
+    return env.base_image
+
+
+def _left_out(form: str, taken: _Taken) -> tuple[Package, ...]:
+    if taken.lock is None or form in UNHASHED:
+        return ()
+    there = {each.name for each in taken.lock.packages}
+    return tuple(each for each in taken.state.packages if each.name not in there)
+
+
+# --- a research object -----------------------------------------------------------------------------------------------
+
+
+def _research(snapshot: Snapshot, folder: Path, order: Order) -> _Said:
+    runs = [_ran(each, folder) for each in order.notebooks]
+    given = tuple(_part(each, folder) for each in order.inputs)
+    remarks = tuple(
+        f"{ran.notebook.path} says that its last run was in another state of its environment"
+        for ran, state in runs
+        if state and state != snapshot.state
+    )
+    return _Said(text=RoCrate().dump(snapshot, tuple(ran for ran, _ in runs), given), remarks=remarks)
+
+
+def _ran(notebook: Path, folder: Path) -> tuple[Ran, str]:
+    """The run that the notebook's file shows, and the digest of the state that it says it used ("" for none)."""
+    try:
+        said = json.loads(_text(notebook))
+        cells = [each for each in said["cells"] if each["cell_type"] == "code"]
+        if not any(each.get("execution_count") for each in cells):
+            raise InvalidInput(f"{notebook} was never run, or its outputs were cleared", hint="run it, and save it")
+        times = [at for each in cells for at in _times(each.get("metadata", {}).get("execution", {}))]
+        state = said.get("metadata", {}).get("venvoy", {}).get("snapshot", "")
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InvalidInput(f"{notebook} is not a notebook: {error!r:.100}") from error
+    began, ended = (min(times), max(times)) if times else (None, None)
+    return Ran(notebook=_part(notebook, folder), began=began, ended=ended), str(state)
+
+
+def _times(said: Mapping[str, Any]) -> list[datetime]:
+    """When a cell began and ended, as Jupyter notes it where it is told to record the timing."""
+    found = [datetime.fromisoformat(said[key]) for key in said if key.endswith(("execute_input", "execute_reply"))]
+    return [each for each in found if each.tzinfo]
+
+
+def _part(file: Path, folder: Path) -> Part:
+    try:
+        inside = file.resolve().relative_to(folder.resolve())
+        content = file.read_bytes()
+    except ValueError as error:
+        raise InvalidInput(
+            f"{file} is not in the folder of the research object ({folder})",
+            hint="write it into the folder that has all of them: -o FOLDER/ro-crate-metadata.json",
+        ) from error
+    except OSError as error:
+        raise InvalidInput(f"cannot read {file}: {error.strerror}") from error
+    return Part(path=inside.as_posix(), size=len(content), sha256=sha256(content).hexdigest())
+
+
+def _lock_beside(snapshot: Snapshot, place: Path) -> Path | None:
+    """Put the lock next to the research object that names it; None where it is there already."""
+    lock = place.parent / PylockToml().filename
+    text = PylockToml().dump(snapshot)
+    if lock.exists() and _text(lock) == text:
+        return None
+    if lock.exists():
+        raise InvalidInput(f"{lock} is another lock than this environment's", hint="choose another folder for it")
+    _write(lock, text)
+    return lock
+
+
+# --- files -----------------------------------------------------------------------------------------------------------
+
+
+def _place(target: Path, usual: str) -> Path:
+    """Where the target really is. Raises InvalidInput for what is there and no plain file, and for no folder."""
+    place = target.resolve()
+    if place.is_dir():
+        raise InvalidInput(f"{target} is a folder", hint=f"name the file in it: -o {target / usual}")
+    if place.exists() and not place.is_file():
+        raise InvalidInput(f"{target} is not a plain file", hint="for the standard output: -o -")
+    if not place.parent.is_dir():
+        raise InvalidInput(f"there is no folder {place.parent}", hint=f"make it first: mkdir -p {place.parent}")
+    return place
+
+
+def _write(place: Path, text: str) -> None:
+    try:
+        files.replace(place, text)
+    except OSError as error:
+        raise InvalidInput(f"cannot write {place}: {error.strerror}") from error
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidInput(f"cannot read {file}: {error}") from error

@@ -1,0 +1,306 @@
+"""How a file is followed that says what should be installed: on which interpreter, by which jobs, with which result."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import date
+from pathlib import Path
+
+from packaging.pylock import is_valid_pylock_path
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.version import InvalidVersion, Version
+
+from .. import files, process, runtimes
+from ..errors import CommandFailed, InvalidInput, RuntimeUnavailable
+from ..formats.pylock import PylockToml, is_pinned, parse
+from ..formats.reading import Read
+from ..formats.requirements_in import hashed
+from ..inventory import fit
+from ..inventory.dist_info import canonical
+from ..managers import uv
+from ..model import Base, Diff, Environment, Job, Package, Snapshot, Wish
+from ..process import OnLine
+from ..store import Store
+from .bases import interpreter, interpreters, nearest
+from .create import absolute
+from .diff import diff
+from .lists import pin
+from .observe import observe
+
+RELEASED: Mapping[str, date] = {
+    "3.6": date(2016, 12, 23),
+    "3.7": date(2018, 6, 27),
+    "3.8": date(2019, 10, 14),
+    "3.9": date(2020, 10, 5),
+    "3.10": date(2021, 10, 4),
+    "3.11": date(2022, 10, 24),
+    "3.12": date(2023, 10, 2),
+    "3.13": date(2024, 10, 7),
+    "3.14": date(2025, 10, 7),
+}
+"""When each Python came out (devguide.python.org/versions)."""
+USUAL = 180
+"""Days after which most packages have wheels for a new Python."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class How:
+    """What whoever restores has chosen: another Python, no network, the index as it stood on a day."""
+
+    python: str | None = None
+    offline: bool = False
+    as_of: date | None = None
+    on_line: OnLine | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """How a file is followed: `fill` installs and compares, `listed` are the requirements that somebody chose.
+
+    `pins` is the requirements.txt from which `init --force` makes the same again; `exact` says that nothing but what
+    the file names may be there, not even pip.
+    """
+
+    name: str
+    python: str
+    base: Base
+    fill: Callable[[Environment], None]
+    pins: str
+    exact: bool = False
+    expected: Snapshot | None = None
+    missing: tuple[Package, ...] = ()
+    listed: tuple[Requirement, ...] = ()
+    remarks: tuple[str, ...] = ()
+
+
+def recipe(store: Store, said: Read, how: How) -> Recipe:
+    """How to follow what a file says. Raises RuntimeUnavailable where no interpreter fits it, InvalidInput."""
+    if how.as_of and said.wish is None:
+        raise InvalidInput(f"{said.file} is a lock: it says itself what to install", hint="leave out --as-of")
+    if said.wish is not None:
+        return _of_wish(store, said, said.wish, how)
+    if said.snapshot is not None:
+        return _of_snapshot(store, said, said.snapshot, how)
+    return _of_lock(store, said, how)
+
+
+def described(difference: Diff) -> str:
+    """The difference, one line each: + added, - removed, ~ changed."""
+    lines = [f"+ {each.name} {each.version}" for each in difference.added]
+    lines += [f"- {each.name} {each.version}" for each in difference.removed]
+    lines += [f"~ {each.name} {_seen(each.before)} -> {_seen(each.after)}" for each in difference.changed]
+    if difference.interpreter:
+        lines.append(f"~ python {difference.interpreter[0]} -> {difference.interpreter[1]}")
+    return "\n".join(lines)
+
+
+def _of_lock(store: Store, said: Read, how: How) -> Recipe:
+    """A lock of anybody's, by `uv pip sync`, every hash checked."""
+    base, text, expected = _fitting(store, said, how)
+    pinned = {each.name for each in parse(text, str(said.file)).packages}
+    fetched = replace(expected, packages=tuple(each for each in expected.packages if each.name in pinned))
+    source = said.file.absolute()
+
+    def fill(env: Environment) -> None:
+        lock = source
+        # uv takes a lock only under its standard name, and paths in it are seen from where it lies.
+        if said.kind != "pylock" or not is_valid_pylock_path(source):
+            beside = "path = " in text and said.kind == "pylock"
+            lock = source.with_name(f"pylock.{env.generation}.toml") if beside else env.prefix / "pylock.toml"
+            files.replace(lock, text)
+        try:
+            _run(env, uv.sync(env.python, lock), how)
+        finally:
+            if lock != source:
+                files.remove(lock)
+        _same(fetched, observe(store, env), source)
+
+    return Recipe(
+        name=said.name,
+        python=how.python or _version(said.python),
+        base=base,
+        fill=fill,
+        pins="".join(f"{_source(each)}\n" for each in fetched.packages),
+        exact=True,
+        expected=expected,
+        missing=tuple(each for each in expected.packages if each.name not in pinned),
+        listed=tuple(_pin(each) for each in fetched.packages if each.direct),
+        remarks=said.remarks,
+    )
+
+
+def _of_snapshot(store: Store, said: Read, snapshot: Snapshot, how: How) -> Recipe:
+    """Our own record of a state: its very files where it is a lock, else its versions, and nothing more."""
+    base = interpreter(store, how.python) if how.python else nearest(store, snapshot.language_version)
+    locked = all(map(is_pinned, snapshot.packages))
+
+    def fill(env: Environment) -> None:
+        if locked:
+            lock = env.prefix / "pylock.toml"
+            minor = replace(snapshot, language_version=base.version, platform=base.platform)
+            files.replace(lock, PylockToml().dump(minor))
+            _run(env, uv.sync(env.python, lock), how)
+            files.remove(lock)
+        else:
+            listed = "".join(f"{pin(each)}\n" for each in snapshot.packages)
+            _run(env, uv.exactly(env.python, listed), how)
+        _same(snapshot, observe(store, env), said.file)
+
+    return Recipe(
+        name=said.name,
+        python=how.python or snapshot.language_version,
+        base=base,
+        fill=fill,
+        pins="".join(f"{pin(each)}\n" for each in snapshot.packages),
+        exact=True,
+        expected=snapshot,
+        remarks=said.remarks,
+    )
+
+
+def _of_wish(store: Store, said: Read, wish: Wish, how: How) -> Recipe:
+    """Requirements, resolved by uv; what comes out must meet them."""
+    folder = said.file.absolute().parent
+
+    def fill(env: Environment) -> None:
+        if wish.requirements:
+            listed = "".join(f"{each}\n" for each in wish.requirements)
+            job = uv.install_listed(
+                env.python, listed, folder=folder, hashes=hashed(wish.requirements), as_of=how.as_of
+            )
+            _run(env, job, how)
+        _met(wish, observe(store, env), said.file)
+
+    python = how.python or said.python or (usual(how.as_of) if how.as_of else "")
+    return Recipe(
+        name=said.name,
+        python=_version(python),
+        base=interpreter(store, how.python) if how.python else _near(store, python, how),
+        fill=fill,
+        pins=absolute("".join(f"{each}\n" for each in wish.requirements), folder),
+        listed=_requirements(wish),
+        remarks=said.remarks,
+    )
+
+
+def usual(day: date) -> str:
+    """The Python that most people used on a day: the newest that had been out for half a year."""
+    out = [version for version, came in RELEASED.items() if (day - came).days >= USUAL]
+    return out[-1] if out else next(iter(RELEASED))
+
+
+def _run(env: Environment, job: Job, how: How) -> None:
+    job = uv.offline(job) if how.offline else job
+    process.run(runtimes.get(env.runtime).command(env, job), on_line=how.on_line)
+
+
+def _fitting(store: Store, said: Read, how: How) -> tuple[Base, str, Snapshot]:
+    """The interpreter for a lock, the lock's text for it, and what that gives an environment on it.
+
+    It is the one that the user wants, or the one that the lock was made on, or the newest that the lock has files for.
+    """
+
+    def given(base: Base) -> tuple[Base, str, Snapshot]:
+        text = said.lock(_variables(base)) if said.lock else ""
+        return base, text, PylockToml().load(text, source=str(said.file), base=base)
+
+    if how.python or re.fullmatch(r"[0-9.]+", said.python):
+        return given(interpreter(store, how.python) if how.python else nearest(store, said.python))
+    refused = RuntimeUnavailable("there is no Python for environments here")
+    for base in interpreters(store):
+        if said.python and not SpecifierSet(said.python).contains(base.version, prereleases=True):
+            continue
+        try:
+            return given(base)
+        except RuntimeUnavailable as error:
+            refused = error
+    raise refused
+
+
+def _variables(base: Base) -> Mapping[str, str]:
+    """PEP 508's variables of an interpreter."""
+    return fit.markers(base.version, base.platform)
+
+
+def _near(store: Store, wanted: str, how: How) -> Base:
+    """The interpreter for a wish; of an old time the nearest one that this machine has."""
+    if not wanted:
+        return interpreter(store, None)
+    try:
+        return nearest(store, wanted)
+    except RuntimeUnavailable:
+        if how.as_of is None:
+            raise
+        minor = int(wanted.split(".")[1])
+        return min(interpreters(store), key=lambda base: abs(int(base.minor.split(".")[1]) - minor))
+
+
+def _version(said: str) -> str:
+    """The version that a file names, "" where it names a range."""
+    return said if re.fullmatch(r"[0-9]+(\.[0-9]+)*((a|b|rc)[0-9]+)?", said) else ""
+
+
+def _same(expected: Snapshot, found: Snapshot, source: Path) -> None:
+    there = {each.name: each for each in found.packages}
+    wanted = tuple(
+        _normal(replace(each, version=each.version or (there[each.name].version if each.name in there else "")))
+        for each in expected.packages
+    )
+    got = replace(found, packages=tuple(map(_normal, found.packages)))
+    difference = diff(replace(expected, language_version=found.language_version, packages=wanted), got)
+    if difference:
+        raise CommandFailed(f"what {source} gave is not what it says", hint=described(difference))
+
+
+def _normal(package: Package) -> Package:
+    """The package with its version as PEP 440 normalises it, which a lock does and a package's author need not."""
+    try:
+        return replace(package, version=str(Version(package.version)))
+    except InvalidVersion:
+        return package
+
+
+def _seen(package: Package) -> str:
+    return package.version if package.origin == "index" else f"{package.version} ({package.url})"
+
+
+def _met(wish: Wish, found: Snapshot, source: Path) -> None:
+    """Every requirement of the file is met by what was installed."""
+    markers = fit.markers(found.language_version, found.platform) | {"extra": ""}
+    for requirement in _requirements(wish):
+        if requirement.marker and not requirement.marker.evaluate(markers):
+            continue
+        package = found.package(canonical(requirement.name))
+        if package is None or not _within(package.version, requirement.specifier):
+            there = package.version if package else "nothing"
+            raise CommandFailed(f"what {source} gave is not what it says", hint=f"{requirement}: {there} is installed")
+
+
+def _pin(package: Package) -> Requirement:
+    return Requirement(f"{package.name}=={package.version}" if package.version else package.name)
+
+
+def _source(package: Package) -> str:
+    """The package as a line of a requirements file."""
+    return str(_pin(package)) if package.origin == "index" else f"{package.name} @ {package.url}"
+
+
+def _within(version: str, specifier: SpecifierSet) -> bool:
+    try:
+        return specifier.contains(Version(version), prereleases=True)
+    except InvalidVersion:
+        return str(specifier) in ("", f"==={version}")
+
+
+def _requirements(wish: Wish) -> tuple[Requirement, ...]:
+    """What the file asks for by name; options, paths and plain URLs are the installer's business."""
+    found = []
+    for line in wish.requirements:
+        try:
+            found.append(Requirement(re.split(r"\s(?:#|--)", line, maxsplit=1)[0]))
+        except InvalidRequirement:
+            continue
+    return tuple(found)

@@ -1,0 +1,155 @@
+"""Read a file of any format that says what should be installed, whoever wrote it; nothing in it is executed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from ..errors import InvalidInput
+from ..model import Snapshot, Wish
+from . import explicit, inline_metadata, repo2docker, requirements_in, uv_lock
+from .environment_yml import EnvironmentYml
+from .pylock import PylockToml
+from .snapshot_json import SnapshotJson
+
+LARGEST = 50_000_000
+"""Bytes of the largest file that is read; a lock of a thousand packages for all platforms has a tenth of that."""
+Kind = Literal["pylock", "uv.lock", "lock", "yaml", "requirements", "script", "notebook"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Read:
+    """What a file is and says: a wish to be resolved, or exactly what to install.
+
+    Exact are `snapshot` (our own lock) and `lock`, which gives a pylock.toml for the interpreter that PEP 508's
+    variables describe. `file` is what was followed, where a folder was given; `python` is what the file asks for.
+    """
+
+    kind: Kind
+    file: Path
+    python: str = ""
+    name: str = ""
+    wish: Wish | None = None
+    lock: Callable[[Mapping[str, str]], str] | None = None
+    snapshot: Snapshot | None = None
+    remarks: tuple[str, ...] = ()
+
+
+def read(path: Path) -> Read:
+    """Recognise and read. Raises InvalidInput, with file and line where there is one, for what cannot be understood."""
+    if path.is_dir():
+        found = repo2docker.recognised(path)
+        said = read(found.file)
+        python = found.python or said.python
+        return replace(
+            said, python=python, name=said.name or path.resolve().name, remarks=(*found.remarks, *said.remarks)
+        )
+    text = text_of(path)
+    return _READERS.get(_kind(path, text), _requirements)(path, text)
+
+
+def snapshot_of(path: Path) -> Snapshot:
+    """The state that a file describes, to be compared. Raises InvalidInput where it leaves a version open."""
+    said = read(path)
+    if said.snapshot is not None:
+        return said.snapshot
+    if said.kind == "pylock":
+        return PylockToml().load(text_of(said.file), source=str(path))
+    if said.wish is not None:
+        return EnvironmentYml().state(said.wish, source=str(path))
+    raise InvalidInput(
+        f"{path} says only for one interpreter what it gives", hint="compare an environment made from it"
+    )
+
+
+def text_of(path: Path) -> str:
+    """The text of a file. Raises InvalidInput where it cannot be read, is no UTF-8, or is too large for what it is."""
+    try:
+        if not path.is_file():
+            raise InvalidInput(f"there is no file {path}")
+        if (size := os.stat(path).st_size) > LARGEST:  # noqa: PTH116  # the same
+            raise InvalidInput(f"{path} has {size} bytes: that is no list of packages")
+        return path.read_text("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InvalidInput(f"{path} is not UTF-8: {error.reason} at byte {error.start}") from error
+    except (OSError, ValueError) as error:
+        raise InvalidInput(f"cannot read {path}: {error}") from error
+
+
+def _kind(path: Path, text: str) -> str:
+    name = path.name.lower()
+    if name == "uv.lock" or name.endswith(".py.lock"):
+        return "uv.lock"
+    known = {".toml": "pylock", ".yml": "yaml", ".yaml": "yaml", ".json": "lock", ".ipynb": "notebook", ".py": "script"}
+    if path.suffix.lower() in known:
+        return known[path.suffix.lower()]
+    return "explicit" if explicit.MARK.search(text) else "requirements"
+
+
+def _requirements(path: Path, text: str) -> Read:
+    wish = requirements_in.load(text, file=path.absolute(), read=text_of)
+    return Read(kind="requirements", file=path, wish=wish)
+
+
+def _yaml(path: Path, text: str) -> Read:
+    wish = EnvironmentYml().load(text, source=str(path))
+    return Read(kind="yaml", file=path, python=wish.python, name=wish.name, wish=wish, remarks=wish.remarks)
+
+
+def _pylock(path: Path, text: str) -> Read:
+    said = PylockToml().load(text, source=str(path))
+    return Read(kind="pylock", file=path, python=said.language_version, lock=lambda _: text)
+
+
+def _snapshot(path: Path, text: str) -> Read:
+    try:
+        said = SnapshotJson().load(text)
+    except InvalidInput as error:
+        raise InvalidInput(f"{path}: {error.message}") from error
+    return Read(kind="lock", file=path, python=said.language_version, snapshot=said)
+
+
+def _uv_lock(path: Path, text: str) -> Read:
+    python = uv_lock.requires_python(text, source=str(path))
+    uv_lock.as_pylock(text, source=str(path), environment={})
+    own = "the project itself is not installed, only what it needs"
+    return Read(kind="uv.lock", file=path, python=python, lock=_converter(path, text), remarks=(own,))
+
+
+def _converter(path: Path, text: str) -> Callable[[Mapping[str, str]], str]:
+    return lambda environment: uv_lock.as_pylock(text, source=str(path), environment=environment)
+
+
+def _script(path: Path, text: str) -> Read:
+    said = inline_metadata.of_script(text, source=str(path))
+    lock = path.with_name(f"{path.name}.lock")
+    if lock.is_file():
+        return replace(_uv_lock(lock, text_of(lock)), remarks=(f"{lock.name} was followed",))
+    return Read(kind="script", file=path, python=said.wish.python, wish=said.wish, remarks=said.wish.remarks)
+
+
+def _notebook(path: Path, text: str) -> Read:
+    said = inline_metadata.of_notebook(text, source=str(path))
+    if said.lock:
+        python = uv_lock.requires_python(said.lock, source=str(path))
+        return Read(kind="notebook", file=path, python=python, lock=_converter(path, said.lock))
+    return Read(kind="notebook", file=path, python=said.wish.python, wish=said.wish, remarks=said.wish.remarks)
+
+
+def _explicit(path: Path, text: str) -> Read:
+    explicit.refused(text, source=str(path))
+
+
+_READERS: Mapping[str, Callable[[Path, str], Read]] = {
+    "requirements": _requirements,
+    "yaml": _yaml,
+    "pylock": _pylock,
+    "lock": _snapshot,
+    "uv.lock": _uv_lock,
+    "script": _script,
+    "notebook": _notebook,
+    "explicit": _explicit,
+}

@@ -1,0 +1,119 @@
+"""`venvoy export`: the forms as they are written down, stdout for the text alone, and files."""
+
+import hashlib
+import json
+
+import pytest
+
+from venvoy.formats import FORMATS, UNHASHED
+
+HASHED = sorted(set(FORMATS) - UNHASHED)
+
+
+@pytest.fixture(scope="module")
+def carol(new_user):
+    """Somebody whose environment `demo` (alpha 1.0, beta) is exported, and changed by nobody."""
+    carol = new_user("carol")
+    carol.done("init", "demo", "--requirements", carol.write("requirements.txt", "alpha==1.0\n"))
+    return carol
+
+
+def test_a_text_goes_to_stdout_and_nothing_else_does(carol):
+    ran = carol("export", "demo")
+
+    assert ran.code == 0
+    assert ran.out == carol.store.history("demo").latest.read_text()
+    assert ran.err == ""
+    assert carol.done("export", "--name", "demo", "--format", "yaml", "--output", "-") == ran.out
+    assert (
+        carol.done("export", "--name", "demo", "--format", "lock")
+        == (
+            carol.store.history("demo").folder
+            / ".venvoy/snapshots"
+            / f"{carol.store.history('demo').last().snapshot}.json"
+        ).read_text()
+    )
+
+
+def test_a_file_is_written_and_told_with_its_digest(carol):
+    ran = carol("export", "--name", "demo", "--format", "yaml", "--output", "mine.yml")
+
+    content = (carol.work / "mine.yml").read_bytes()
+    assert ran.code == 0
+    assert content == carol.store.history("demo").latest.read_bytes()
+    assert hashlib.sha256(content).hexdigest() in ran.out
+    assert str(carol.work / "mine.yml") in ran.out
+
+
+@pytest.mark.parametrize("form", HASHED)
+def test_what_cannot_be_fetched_is_warned_of_beside_the_text(carol, form):
+    ran = carol("export", "demo", "--format", form)
+
+    assert ran.code == 0, ran
+    assert "warning:" in ran.err
+    assert "alpha 1.0: " in ran.err
+    assert "alpha" in ran.out
+    assert "warning" not in ran.out
+
+
+def test_programs_get_json_with_the_text_or_where_it_is(carol):
+    shown = json.loads(carol.done("export", "demo", "--json"))
+    written = json.loads(carol.done("export", "demo", "--format", "requirements", "-o", "r.txt", "--json"))
+
+    assert shown["text"] == carol.store.history("demo").latest.read_text()
+    assert shown["path"] is None
+    assert (written["format"], written["path"]) == ("requirements", str(carol.work / "r.txt"))
+    assert written["sha256"] == hashlib.sha256((carol.work / "r.txt").read_bytes()).hexdigest()
+    assert written["size"] == (carol.work / "r.txt").stat().st_size
+    assert "text" not in written
+    assert {each["name"] for each in written["lacking"]} >= {"alpha"}
+    assert written["platforms"] is None
+
+
+def test_a_point_of_the_history_is_written(carol):
+    assert "alpha==1.0" in carol.done("export", "demo", "--point", "1")
+    assert carol("export", "demo", "--point", "99").code == 5
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--format", "gif"),
+        ("--format", "pylock", "--platform", "amiga"),
+        ("--format", "yaml", "--sign", "key"),
+        ("--format", "tarball", "--point", "1"),
+        ("--format", "tarball", "--notebook", "a.ipynb"),
+        ("--format", "tarball", "-o", "-"),
+        ("--format", "archive", "-o", "."),
+    ],
+)
+def test_what_does_not_go_together_is_a_wrong_word(carol, words):
+    ran = carol("export", "demo", *words)
+
+    assert (ran.code, ran.out) == (2, "")
+
+
+def test_a_folder_a_device_and_an_unknown_environment_are_refused(carol):
+    assert carol("export", "demo", "-o", ".").code == 5
+    assert carol("export", "demo", "-o", "/dev/null").code == 5
+    assert carol("export", "nobody").code == 3
+
+
+def test_the_help_says_what_output_is_here(carol):
+    said = " ".join(carol.done("export", "--help").split())
+
+    assert "--output is the file" in said
+    assert "--json" in said
+    for form in (*FORMATS, "tarball", "archive"):
+        assert f" {form} " in said
+
+
+@pytest.mark.parametrize(("form", "ending"), [("tarball", ".tar.gz"), ("archive", ".venvoy.tar.zst")])
+def test_what_is_packed_goes_into_the_working_folder(own, form, ending):
+    ran = own("export", "--name", "demo", "--format", form)
+
+    assert ran.code == 0, ran
+    assert (own.work / f"demo{ending}").is_file()
+    assert own("export", "--name", "demo", "--format", form, "--output", f"again{ending}").code == 0
+    assert (own.work / f"again{ending}").read_bytes() == (own.work / f"demo{ending}").read_bytes()
+    assert [each.name for each in own.work.glob("*.partial")] == []

@@ -1,0 +1,182 @@
+"""A notebook that its client saves is told which environment it was run in; nobody else writes into it."""
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+
+from venvoy.frontends import kernelspecs
+from venvoy.frontends.binding import LIMIT, size
+from venvoy.model import Environment
+from venvoy.store import Store
+
+pytestmark = pytest.mark.xdist_group("stamping")
+Make = Callable[[str], Environment]
+VENVOY = Path(sys.executable).with_name("venvoy")
+
+
+@pytest.fixture(scope="module")
+def _home(_home: Mapping[str, str]) -> Mapping[str, str]:
+    """The home of a user whose server has our extension, as an installed venvoy enables it."""
+    folder = Path(_home["JUPYTER_CONFIG_DIR"], "jupyter_server_config.d")
+    folder.mkdir(parents=True)
+    (folder / "venvoy.json").write_text(
+        json.dumps({"ServerApp": {"jpserver_extensions": {"venvoy.frontends.server": True}}})
+    )
+    return _home
+
+
+def _notebook(source: str = "1 + 1") -> dict[str, Any]:
+    cell = nbformat.v4.new_code_cell(source, id="one")
+    return dict(nbformat.v4.new_notebook(cells=[cell], metadata={"authors": [{"name": "Ü"}]}))
+
+
+def _save(lab: Any, path: str, content: Mapping[str, Any]) -> None:
+    status, answer = lab.ask("PUT", f"contents/{path}", {"type": "notebook", "format": "json", "content": content})
+    assert status in (200, 201), answer
+
+
+def _saved(lab: Any, path: str) -> dict[str, Any]:
+    return json.loads((lab.work / path).read_text("utf-8"))
+
+
+def _eventually(holds: Callable[[], object]) -> None:
+    for _ in range(1000):
+        if holds():
+            return
+        time.sleep(0.01)
+    raise AssertionError("it never came true")
+
+
+def _stamp(*words: str | Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([VENVOY, "stamp", *words], capture_output=True, text=True, check=False)
+
+
+def test_what_its_client_saves_says_environment_state_and_lock(
+    environment: Make, lab: Any, store: Store, wheels: Any
+) -> None:
+    env = environment("research")
+    wheels.add("tiny")
+    _, session = lab.open(kernelspecs.spec_name(env.name))
+    notebook = lab.channels(session["kernel"]["id"])
+    notebook.run("1 + 1")
+
+    _save(lab, "analysis.ipynb", _notebook())
+    first = _saved(lab, "analysis.ipynb")
+    notebook.run(f"%pip install --no-index --find-links {wheels.folder} tiny")
+    _save(lab, "analysis.ipynb", first)
+    second = _saved(lab, "analysis.ipynb")
+    notebook.run("%env-freeze")
+    _save(lab, "analysis.ipynb", second)
+    third = _saved(lab, "analysis.ipynb")
+
+    entries = store.history(env.name).entries()
+    notebook.socket.close()
+    assert first["metadata"]["venvoy"] == {"environment": "research", "snapshot": entries[0].snapshot}
+    assert second["metadata"]["venvoy"]["snapshot"] == entries[-1].snapshot != entries[0].snapshot
+    assert third["metadata"]["venvoy"] == {
+        "environment": "research",
+        "lock": "../venvoy-projects/research/pylock.toml",
+        "snapshot": entries[-1].snapshot,
+    }
+    assert size(third["metadata"]["venvoy"]) < LIMIT
+    assert first["metadata"]["authors"] == [{"name": "Ü"}]
+    assert "Pre-save hook" not in lab.log.read_text()
+
+
+def test_a_renamed_notebook_in_a_folder_is_still_known(environment: Make, lab: Any) -> None:
+    (lab.work / "deep").mkdir(exist_ok=True)
+    _, session = lab.open(kernelspecs.spec_name(environment("research").name), notebook="before.ipynb")
+    lab.ask("PATCH", f"sessions/{session['id']}", {"path": "deep/after.ipynb", "name": "after.ipynb"})
+
+    _save(lab, "deep/after.ipynb", _notebook())
+
+    said = _saved(lab, "deep/after.ipynb")["metadata"]["venvoy"]
+    assert said["environment"] == "research"
+    assert said.get("lock", "../../venvoy-projects/research/pylock.toml").startswith("../../")
+
+
+def test_other_kernels_and_other_files_are_saved_as_they_are(environment: Make, lab: Any) -> None:
+    lab.open(kernelspecs.spec_name(environment("research").name), notebook="text.txt")
+    lab.open("python3", notebook="other.ipynb")
+    bound = _notebook() | {"metadata": {"venvoy": {"environment": "elsewhere"}}}
+
+    lab.ask("PUT", "contents/text.txt", {"type": "file", "format": "text", "content": "as it is"})
+    _save(lab, "other.ipynb", bound)
+    _save(lab, "closed.ipynb", _notebook())
+
+    assert (lab.work / "text.txt").read_text() == "as it is"
+    assert _saved(lab, "other.ipynb")["metadata"]["venvoy"] == {"environment": "elsewhere"}
+    assert "venvoy" not in _saved(lab, "closed.ipynb")["metadata"]
+
+
+def test_a_kernel_whose_environment_was_replaced_has_not_run_in_the_new_one(
+    environment: Make, lab: Any, store: Store, actor: Any, pythons: Mapping[str, Path]
+) -> None:
+    from venvoy.actions.create import Plan, create
+
+    env = environment("replaced")
+    _, session = lab.open(kernelspecs.spec_name(env.name))
+    notebook = lab.channels(session["kernel"]["id"])
+    notebook.run("1")
+    notebook.socket.close()
+    _save(lab, "analysis.ipynb", _notebook())
+    before = _saved(lab, "analysis.ipynb")["metadata"]["venvoy"]["snapshot"]
+    create(store, Plan(name=env.name, python=str(pythons["3.11"]), force=True), actor=actor)
+
+    _save(lab, "analysis.ipynb", _notebook())
+    still = _saved(lab, "analysis.ipynb")["metadata"]["venvoy"]["snapshot"]
+    assert lab.ask("POST", f"kernels/{session['kernel']['id']}/restart")[0] == 200
+    _eventually(lambda: _again(lab) != before)
+
+    assert still == before
+    assert _again(lab) == store.history(env.name).last().snapshot
+
+
+def _again(lab: Any) -> str:
+    _save(lab, "analysis.ipynb", _notebook())
+    return str(_saved(lab, "analysis.ipynb")["metadata"]["venvoy"]["snapshot"])
+
+
+def test_nothing_is_stamped_behind_a_clients_back(environment: Make, lab: Any) -> None:
+    env = environment("research")
+    _save(lab, "open.ipynb", _notebook())
+    written = (lab.work / "open.ipynb").read_bytes()
+    _, session = lab.open("python3", notebook="open.ipynb")
+
+    refused = _stamp(lab.work / "open.ipynb", "--name", env.name)
+    lab.ask("DELETE", f"sessions/{session['id']}")
+    done = _stamp(lab.work / "open.ipynb", "--name", env.name)
+
+    assert refused.returncode == 9
+    assert "open.ipynb is open in the Jupyter server at http://localhost:" in refused.stderr
+    assert "save it there" in refused.stderr
+    assert written != (lab.work / "open.ipynb").read_bytes()
+    assert done.returncode == 0, done.stderr
+    assert _saved(lab, "open.ipynb")["metadata"]["venvoy"]["environment"] == "research"
+
+
+def test_a_server_that_says_nothing_is_no_permission(
+    environment: Make, lab: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    env = environment("research")
+    _save(lab, "unsure.ipynb", _notebook())
+    (file,) = Path(lab.log.parent, "jupyter/runtime").glob("jpserver-*.json")
+    said = file.read_text()
+
+    try:
+        file.write_text(json.dumps(json.loads(said) | {"token": ""}))
+        refused = _stamp(lab.work / "unsure.ipynb", "--name", env.name)
+        forced = _stamp(lab.work / "unsure.ipynb", "--name", env.name, "--force")
+    finally:
+        file.write_text(said)
+
+    assert refused.returncode == 9
+    assert "does not say whether" in refused.stderr
+    assert forced.returncode == 0, forced.stderr
