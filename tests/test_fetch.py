@@ -32,7 +32,7 @@ class Shelf:
 
 
 @pytest.fixture
-def shelf(monkeypatch) -> Iterator[Shelf]:  # noqa: C901  # one server with all its moods
+def shelf(monkeypatch) -> Iterator[Shelf]:  # one server with all its moods
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     made = Shelf({"a.whl": b"a" * 500_000, "b.whl": b"b" * 1000})
 

@@ -13,7 +13,7 @@ from venvoy.actions.adopt import adopt
 from venvoy.actions.check import check
 from venvoy.actions.create import REQUIREMENTS, Plan, create
 from venvoy.actions.go_back import go_back
-from venvoy.actions.install import install, remove
+from venvoy.actions.install import install
 from venvoy.actions.observe import observe
 from venvoy.actions.plan import plan
 from venvoy.actions.points import point

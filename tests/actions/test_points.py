@@ -68,7 +68,7 @@ def test_a_state_is_meant_by_the_beginning_of_its_digest(history, meant, snapsho
 
 
 def test_a_number_says_itself_in_the_label(history, snapshot):
-    found = point(history, "2", look=lambda: snapshot())
+    found = point(history, "2", look=snapshot)
 
     assert found.number == 2
     assert found.label.startswith("#2 of ")
@@ -89,15 +89,15 @@ def test_what_means_no_state_is_refused_with_a_reason(meant, text, said):
 def test_without_a_freeze_and_without_a_record_that_is_said(tmp_path, history, snapshot):
     fresh = History(tmp_path / "fresh")
     with pytest.raises(InvalidInput, match="nothing is recorded"):
-        point(fresh, "1", look=lambda: snapshot())
+        point(fresh, "1", look=snapshot)
 
     record(fresh, lambda: snapshot("a==1"), actor=SOMEBODY)
     with pytest.raises(InvalidInput, match="never frozen"):
-        point(fresh, "freeze", look=lambda: snapshot())
+        point(fresh, "freeze", look=snapshot)
 
 
 def test_a_file_is_read_where_it_can_be(history, snapshot, tmp_path):
-    found = point(history, f"{tmp_path}/x.lock", look=lambda: snapshot(), read=lambda path: snapshot("a==7"))
+    found = point(history, f"{tmp_path}/x.lock", look=snapshot, read=lambda _: snapshot("a==7"))
 
     assert (found.snapshot.packages[0].version, found.number) == ("7", None)
 

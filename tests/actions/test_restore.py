@@ -433,9 +433,8 @@ def test_what_is_neither_is_refused_before_anything_is_made(restored, tmp_path, 
 
 
 def test_a_file_that_is_not_there_is_named(restored, tmp_path):
-    with pytest.raises(InvalidInput, match=r"there is no file .*nowhere\.yml") as refused:
+    with pytest.raises(InvalidInput, match=r"there is no file .*nowhere\.yml"):
         restored(tmp_path / "nowhere.yml")
-
 
 
 def test_an_editable_and_a_local_install_of_the_record_are_restored_while_their_folders_are_there(

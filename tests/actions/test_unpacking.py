@@ -131,7 +131,7 @@ def test_a_hostile_archive_is_refused_with_the_reason_and_leaves_nothing(tmp_pat
     make, reason = HOSTILE[kind]
     file = written(tmp_path, make())
 
-    with pytest.raises(InvalidInput, match=f"is refused: .*(?:{reason})"):
+    with pytest.raises(InvalidInput, match=rf"is refused: .*(?:{reason})"):
         unpack(file, tmp_path / "out")
 
     assert sorted(each.name for each in tmp_path.iterdir()) == [file.name]
@@ -162,7 +162,7 @@ def test_one_flipped_bit_anywhere_is_found(tmp_path):
 def test_what_follows_its_end_is_refused(tmp_path, tail):
     file = written(tmp_path, zstandard.ZstdCompressor().compress(archive(GOOD)) + tail, squeeze=False)
 
-    with pytest.raises(InvalidInput, match="follows its end|damaged"):
+    with pytest.raises(InvalidInput, match=r"follows its end|damaged"):
         unpack(file, tmp_path / "out")
 
 

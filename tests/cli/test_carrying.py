@@ -5,7 +5,11 @@ import json
 
 import pytest
 
+from venvoy.actions.export import Exported
+from venvoy.actions.universal import Elsewhere
 from venvoy.formats import FORMATS, UNHASHED
+from venvoy.formats.platforms import PLATFORMS, Gap, Tailored
+from venvoy.frontends.views.carrying import exported_view
 
 HASHED = sorted(set(FORMATS) - UNHASHED)
 
@@ -65,7 +69,7 @@ def test_programs_get_json_with_the_text_or_where_it_is(carol):
     assert (written["format"], written["path"]) == ("requirements", str(carol.work / "r.txt"))
     assert written["sha256"] == hashlib.sha256((carol.work / "r.txt").read_bytes()).hexdigest()
     assert written["size"] == (carol.work / "r.txt").stat().st_size
-    assert "text" not in written
+    assert written["text"] is None
     assert {each["name"] for each in written["lacking"]} >= {"alpha"}
     assert written["platforms"] is None
 
@@ -117,3 +121,39 @@ def test_what_is_packed_goes_into_the_working_folder(own, form, ending):
     assert own("export", "--name", "demo", "--format", form, "--output", f"again{ending}").code == 0
     assert (own.work / f"again{ending}").read_bytes() == (own.work / f"demo{ending}").read_bytes()
     assert [each.name for each in own.work.glob("*.partial")] == []
+
+
+def test_a_lock_for_elsewhere_of_what_nobody_can_fetch_is_empty_and_names_it_all(carol):
+    ran = carol("export", "demo", "--format", "pylock", "--platform", "macos-arm64", "--platform", "linux-x86_64")
+    said = json.loads(carol.done("export", "demo", "--format", "pylock", "--platform", "all", "--json"))
+
+    assert ran.code == 0, ran
+    assert "alpha 1.0: " in ran.err
+    assert "packages = []" in ran.out
+    assert said["platforms"]["names"] == [
+        "linux-x86_64", "linux-aarch64", "macos-arm64", "macos-x86_64", "windows-x86_64"
+    ]  # fmt: skip
+    assert said["platforms"]["missing"] == said["platforms"]["source"] == []
+    assert {each["name"] for each in said["lacking"]} >= {"alpha"}
+
+
+def test_people_are_told_what_must_be_built_where_and_what_only_others_need(snapshot):
+    linux, mac = PLATFORMS["linux-x86_64"], PLATFORMS["macos-arm64"]
+    gaps = (
+        Gap(platform=linux.name, name="docopt", version="1", source=True),
+        Gap(platform=mac.name, name="docopt", version="1", source=True),
+        Gap(platform=mac.name, name="native", version="2", source=True),
+        Gap(platform=mac.name, name="gone", version="3"),
+    )
+    cut = Tailored(snapshot=snapshot(), platforms=(linux, mac), entries=(), gaps=gaps)
+    elsewhere = Elsewhere(platforms=(linux.name, mac.name), tailored=cut, added=(("appnope", "1.0"),))
+
+    view = exported_view(
+        Exported(environment="demo", form="pylock", text="", snapshot=snapshot(), elsewhere=elsewhere, locked=True)
+    )
+
+    assert "To be built from source: docopt, native (macos-arm64)." in view.head
+    assert "Only other platforms need, and have been resolved now: appnope 1.0." in view.head
+    assert "It was not frozen as it is now; that was done first." in view.head
+    assert view.rows == (("gone", "3", "no file for macos-arm64"),)
+    assert view.data["platforms"]["missing"] == [{"name": "gone", "version": "3", "platform": "macos-arm64"}]

@@ -14,9 +14,7 @@ from ..history import Entry, History
 from ..model import Snapshot
 from .record import recorded
 
-FORMS = (
-    "a number or digest of the history, a time (yesterday, '2026-11-03 14:02', '2 days ago'), freeze, now, a file"
-)
+FORMS = "a number or digest of the history, a time (yesterday, '2026-11-03 14:02', '2 days ago'), freeze, now, a file"
 _SPANS = {"minute": 60, "hour": 3600, "day": 86400, "week": 7 * 86400, "month": 30 * 86400, "year": 365 * 86400}
 _AGO = re.compile(
     rf"(?:(?P<count>\d{{1,6}}|an?)\s+(?P<span>{'|'.join(_SPANS)})s?\s+ago|last\s+(?P<last>week|month|year))"

@@ -213,9 +213,8 @@ class _Shop:
             raise _Unobtainable(f"{place}, from where it was installed, is gone")
         source = source_digest(place) if place.is_dir() else _sha256(place)
         built: Built = "editable" if package.origin == "editable" else "local"
-        return replace(
-            self.made(package, lambda to: uv.build(self.env.python, place, folder=to), built), source_sha256=source
-        )
+        made = self.made(package, partial(uv.build, self.env.python, place), built)
+        return replace(made, source_sha256=source)
 
     def by_pip(self, package: Package) -> Kept:
         """What only pip can reach: an index that wants a password from a keyring, say."""

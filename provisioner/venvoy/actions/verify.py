@@ -175,17 +175,10 @@ def _of_archive(
         against="its own manifest and lock",
         checked={**checked, "L3": again.said},
         skipped={} if again.made else dict.fromkeys(LEVELS[1:3], "it cannot be made"),
-        deviations=(*again.deviations, *_not_carried(manifest)),
+        deviations=again.deviations,
         excluded=again.excluded,
         notes=(manifest.signature.sentence,),
     )
-
-
-def _not_carried(manifest: Manifest) -> Iterator[Deviation]:
-    listed = manifest.said.get("missing")
-    for each in listed if isinstance(listed, list) else ():
-        name = str(each.get("name")) if isinstance(each, dict) else "?"
-        yield Deviation(level="L3", what=f"{name} is not in it", package=name)
 
 
 def _refused(archive: Path, error: InvalidInput) -> Report:

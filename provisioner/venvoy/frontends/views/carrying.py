@@ -36,7 +36,7 @@ def exported_view(exported: Exported) -> View:
             "left_out": [package_data(each) for each in exported.left_out],
             "platforms": _platforms(exported),
             "remarks": list(exported.remarks),
-            **({} if exported.path else {"text": exported.text}),
+            "text": None if exported.path else exported.text,
         },
         head="\n".join([head, *remarks(exported), *(["Not in it:"] if rows else [])]),
         columns=("package", "version", "why"),
