@@ -138,6 +138,8 @@ def test_stdout_in_a_file_gets_no_moving_line_also_when_stderr_is_a_terminal(bob
 
 # --- the documented JSON
 
+EMPTY = '{"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}'
+
 
 def documented():
     found = re.findall(r"^```json ([\w-]+)\n(.*?)^```", (DOCS / "json.md").read_text(), re.MULTILINE | re.DOTALL)
@@ -189,6 +191,11 @@ def test_the_documented_shapes_are_what_the_program_prints(own):
         "undo-dry-run": own.json("undo", "demo", "--dry-run"),
         "undo": own.json("undo", "demo"),
         "prune": own.json("prune", "demo", "--keep", "0", "--yes"),
+        "export": json.loads(own.done("export", "demo", "--format", "yaml", "--json")),
+        "export-archive": json.loads(own.done("export", "demo", "--format", "archive", "--json")),
+        "import-archive": own.json("import-archive", "demo.venvoy.tar.zst", "--name", "carried"),
+        "verify": own.json("verify", "carried"),
+        "stamp": own.json("stamp", own.write("n.ipynb", EMPTY), "--name", "demo"),
         "completion": own.json("completion", "bash"),
     }
     own.done("remove", "demo", "alpha")

@@ -13,6 +13,7 @@ from ..model import Snapshot, Wish
 from . import explicit, inline_metadata, repo2docker, requirements_in, uv_lock
 from .environment_yml import EnvironmentYml
 from .pylock import PylockToml
+from .requirements import python_of
 from .snapshot_json import SnapshotJson
 
 LARGEST = 50_000_000
@@ -91,7 +92,7 @@ def _kind(path: Path, text: str) -> str:
 
 def _requirements(path: Path, text: str) -> Read:
     wish = requirements_in.load(text, file=path.absolute(), read=text_of)
-    return Read(kind="requirements", file=path, wish=wish)
+    return Read(kind="requirements", file=path, python=python_of(text), wish=wish)
 
 
 def _yaml(path: Path, text: str) -> Read:

@@ -46,17 +46,17 @@ SECTIONS: Mapping[str, Mapping[str, _Lazy]] = {
     "The record": {
         "status": _Lazy("record:status", "Say how an environment stands against its last freeze."),
         "history": _Lazy("record:history", "Show every change of an environment, with when and who."),
-        "diff": _Lazy("record:diff", "Compare two states: of the record, of files, or the one of now."),
+        "diff": _Lazy("record:diff", "Compare two states of the record, of files, or now."),
         "freeze": _Lazy("record:freeze", "Lock what is installed, every package with its url and hash."),
-        "restore": _Lazy("restoring:restore", "Make an environment from a file, or take one back to an earlier state."),
+        "restore": _Lazy("restoring:restore", "Make an environment from a file, or go back to a state."),
         "undo": _Lazy("restoring:undo", "Take back the last change of an environment."),
         "prune": _Lazy("record:prune", "Remove what is only kept for going back."),
     },
     "Carrying away": {
-        "export": _Lazy("carrying:export", "Write an environment down in a format of the field, or pack it."),
+        "export": _Lazy("carrying:export", "Write an environment in another format, or pack it."),
         "import-archive": _Lazy("importing:import_archive", "Make an environment from an archive."),
         "verify": _Lazy("proof:verify", "Say in levels how far an environment is what its lock says."),
-        "stamp": _Lazy("notebooks:stamp", "Write into a notebook which environment it was run in."),
+        "stamp": _Lazy("notebooks:stamp", "Write into notebooks which environment they were run in."),
     },
     "Health": {
         "check": _Lazy("health:check", "Find and name what is broken."),
@@ -159,7 +159,8 @@ def _orderly_end() -> Iterator[None]:
     cls=_Venvoy,
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="Every command has --help, and --output json for scripts. Without a name it acts on 'venvoy-env'.",
+    epilog="Every command has --help, and --output json for scripts (export: --json).\n\n"
+    "Without a name it acts on 'venvoy-env'.",
 )
 @click.version_option(__version__, "-V", "--version", message="venvoy %(version)s")
 @click.pass_context

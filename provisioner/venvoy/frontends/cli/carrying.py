@@ -65,7 +65,7 @@ class _Words:
 @click.option("--sign", type=FILE, metavar="KEY", help="archive: sign it with this SSH key.")
 @click.option("--json", "out", is_flag=True, callback=_json, help="The answer for programs, as JSON on stdout.")
 def export(name: str, *, out: Output, **words: Any) -> None:
-    """Write an environment down in a format of the field, or pack it.
+    """Write an environment in another format, or pack it.
 
     \b
     yaml            environment.yml, for conda, mamba and venvoy

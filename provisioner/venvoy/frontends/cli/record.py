@@ -70,7 +70,7 @@ def history(name: str, last: int | None, *, check: bool, out: Output) -> int:
 @name_option
 @output
 def diff(words: tuple[str, ...], option: str | None, out: Output) -> int:
-    """Compare two states: of the record, of files, or the one of now.
+    """Compare two states of the record, of files, or now.
 
     A and B are numbers or digests of `venvoy history`, times ("yesterday", "2026-11-03 14:02", "2 days ago"), freeze,
     now, or files of any format that venvoy reads. By default the last freeze is compared with now. The exit code is 1

@@ -71,7 +71,7 @@ def restore(
     force: bool,
     out: Output,
 ) -> int:
-    """Make an environment from a file, or take one back to an earlier state.
+    """Make an environment from a file, or go back to a state.
 
     With a FILE an environment is made: every hash of a lock is checked, and what is installed at the end is compared
     with the file; where it differs the command fails, and nothing is left. Without a name it is the one that the file,

@@ -65,7 +65,7 @@ def report_data(report: Report) -> Data:
             }
             for each in report.deviations
         ],
-        "excluded": dict(report.excluded),
+        "excluded": [{"reason": reason, "files": count} for reason, count in report.excluded.items()],
         "context": list(report.context),
         "notes": list(report.notes),
     }

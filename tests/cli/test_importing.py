@@ -1,0 +1,96 @@
+"""`venvoy export --format archive`, `import-archive` and `verify`, as they are typed."""
+
+import subprocess
+
+import pytest
+
+
+@pytest.fixture
+def carried(own):
+    own.done("export", "--name", "demo", "--format", "archive", "--output", "demo.venvoy.tar.zst")
+    return own
+
+
+def test_an_archive_goes_out_and_comes_in_under_another_name(carried):
+    made = carried.done("import-archive", "demo.venvoy.tar.zst", "--name", "again")
+
+    assert "without network" in made
+    assert "It is not signed." in made
+    assert carried("run", "again", "--", "python", "-c", "import alpha").code == 0
+    assert carried("import-archive", "demo.venvoy.tar.zst").code == 4
+    assert carried("import-archive", "demo.venvoy.tar.zst", "--force").code == 0
+    assert "imported" in carried.done("history", "demo")
+
+
+def test_the_tarball_goes_where_it_should(own):
+    own.done("export", "--name", "demo", "--format", "tarball", "--output", "demo.tar.gz")
+
+    assert (own.work / "demo.tar.gz").exists()
+    assert own("export", "demo", "--format", "tarball", "-o", "demo.zip").code == 5
+
+
+def test_a_broken_archive_is_refused_with_the_reason(carried):
+    file = carried.work / "demo.venvoy.tar.zst"
+    file.write_bytes(file.read_bytes()[:-100])
+
+    ran = carried("import-archive", file, "--name", "again")
+
+    assert ran.code == 5
+    assert "is refused" in ran.err
+    assert carried("show", "again").code == 3
+
+
+def test_a_signature_is_checked_against_the_signers_that_are_named(own):
+    key = own.work / "key"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
+    signers = own.write("signers", f"ada@example.org {key.with_suffix('.pub').read_text()}")
+    own.done("export", "demo", "--format", "archive", "--sign", key)
+
+    good = own.done("import-archive", "demo.venvoy.tar.zst", "--name", "again", "--allowed-signers", signers)
+    signers.write_text("")
+    refused = own("import-archive", "demo.venvoy.tar.zst", "--name", "third", "--allowed-signers", signers)
+
+    assert "signed by ada@example.org" in good
+    assert refused.code == 5
+    assert "which is not in" in refused.err
+
+
+def test_verify_says_the_level_and_its_exit_code_follows(carried):
+    carried.done("freeze", "demo", "--vendor")
+    whole = carried("verify", "demo", "--require", "L3", "--html", "report.html")
+    site = next((carried.store.environment("demo").prefix / "lib").glob("python*/site-packages"))
+    (site / "alpha" / "extra.py").write_text("")
+    changed = carried("verify", "demo", "--no-rebuild")
+
+    assert whole.code == 0
+    assert "L3 reached" in whole.out
+    page = (carried.work / "report.html").read_text()
+    assert "L3 reached" in page
+    assert "<script" not in page
+    assert changed.code == 1
+    assert "extra.py was put there" in changed.out
+    assert carried("verify", "demo", "--no-rebuild", "--require", "L1").code == 0
+    assert carried("verify", "demo.venvoy.tar.zst", "--require", "L3").code == 0
+    assert carried("verify", "nobody").code == 3
+
+
+def test_what_stands_in_a_report_is_escaped(carried):
+    site = next((carried.store.environment("demo").prefix / "lib").glob("python*/site-packages"))
+    (site / "alpha" / "<img src=x onerror=alert(1)>.py").write_text("")
+
+    carried("verify", "demo", "--no-rebuild", "--html", "report.html")
+
+    page = (carried.work / "report.html").read_text()
+    assert "&lt;img src=x" in page
+    assert "<img" not in page
+
+
+def test_a_notebook_leads_to_its_environment(own):
+    own.write("n.ipynb", '{"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}')
+    own.done("freeze", "demo")
+    own.done("stamp", "n.ipynb", "--name", "demo")
+
+    assert own("status", "n.ipynb").code == 0
+    own.done("delete", "demo", "--yes")
+    assert own("restore", "n.ipynb").code in (0, 7)  # its lock names files that this machine's index does not have
+    assert "n.ipynb" in own("status", "n.ipynb").out
