@@ -1,6 +1,12 @@
 """`venvoy restore --to`, `undo`, `diff`, `history --check` and `prune`."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
+
+VENVOY = Path(sys.executable).with_name("venvoy")
 
 
 @pytest.fixture
@@ -117,3 +123,73 @@ def test_pruning_asks_and_keeps_the_record(demo):
     assert (len(found["copies"]), len(found["prefixes"]), found["removed"]) == (2, 1, True)
     assert demo("history", "demo", "--check").code == 0
     assert demo.done("prune", "demo", "--keep", "1").startswith("demo: there is nothing to remove.")
+
+
+# --- from files
+
+
+def test_an_environment_is_made_from_a_file_of_any_form(own):
+    listed = own.write("more/requirements.txt", "-r base.txt\n")
+    own.write("more/base.txt", "gamma\n")
+    own.write("project/binder/requirements.txt", "delta\n")
+    own.write("project/binder/postBuild", "touch ran\n")
+    own.write("script.py", '# /// script\n# dependencies = ["epsilon"]\n# ///\n')
+    own.done("export", "demo", "--format", "lock", "-o", "state.json")
+
+    by_list = own.json("init", "one", "--from", listed)
+    by_folder = own.json("restore", "./project", "two")
+    by_script = own.json("restore", "script.py", "three")
+    by_state = own.json("restore", "state.json", "four")
+
+    assert by_list["environment"]["packages"] == ["gamma"]
+    assert "postBuild was left out" in by_folder["remarks"][0]
+    assert not (own.work / "project/binder/ran").exists()
+    assert by_script["environment"]["packages"] == ["epsilon"]
+    assert {each["name"] for each in own.json("show", "four")["packages"]} == installed(own)
+    assert by_state["missing"] == []
+    assert own("init", "five", "--from", listed, "--requirements", listed).code == 2
+
+
+def test_a_file_is_compared_with_now(own):
+    own.done("export", "demo", "--format", "lock", "-o", "state.json")
+    own.done("install", "demo", "gamma")
+
+    ran = own("diff", "state.json", "now", "--name", "demo")
+
+    assert ran.code == 1
+    assert "gamma" in ran.out
+
+
+def test_offline_means_that_no_network_is_touched(own, tmp_path):
+    for words in (["unshare", "--net"], ["unshare", "--map-root-user", "--net"]):
+        if subprocess.run([*words, "true"], check=False, capture_output=True).returncode == 0:
+            break
+    else:
+        pytest.skip("not obtainable: no network namespaces on this machine")
+    own.done("export", "demo", "--format", "tarball", "-o", "demo.tar.gz")
+    subprocess.run(["tar", "-xzf", "demo.tar.gz"], cwd=own.work, check=True)
+    alone = {"UV_CONFIG_FILE": str(own.write("none.toml", "")), "UV_CACHE_DIR": str(tmp_path / "empty")}
+    argv = [*words, VENVOY, "restore", "demo/pylock.toml", "again", "--offline"]
+
+    ran = subprocess.run(
+        argv, cwd=own.work, env={**own.variables, **alone}, check=False, capture_output=True, text=True
+    )
+    lacking = own("restore", own.write("requirements.txt", "six\n"), "third", "--offline", **alone)
+
+    assert ran.returncode == 0, ran.stderr
+    assert own("run", "again", "--", "python", "-c", "import alpha").code == 0
+    assert lacking.code == 7
+    assert own("show", "third").code == 3
+
+
+@pytest.mark.network
+def test_an_old_project_is_made_as_the_index_stood_that_day(own):
+    online = {"UV_CONFIG_FILE": str(own.write("online.toml", "")), "PIP_NO_INDEX": "0"}
+    listed = own.write("requirements.txt", "requests\n")
+
+    made = own.json("restore", listed, "old", "--as-of", "2024-01-01", **online)
+
+    versions = {each["name"]: each["version"] for each in own.json("show", "old")["packages"]}
+    assert (versions["requests"], versions["urllib3"], versions["idna"]) == ("2.31.0", "2.1.0", "3.6")
+    assert made["environment"]["python_version"].startswith("3.11.")
+    assert own("restore", listed, "older", "--as-of", "yesterday", **online).code == 2
