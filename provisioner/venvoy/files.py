@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import secrets
 import shutil
@@ -34,6 +35,12 @@ def replace(path: Path, content: str | bytes, *, mode: int = 0o644, lasting: boo
     except BaseException:
         Path(partial).unlink(missing_ok=True)
         raise
+
+
+def sha256(path: Path) -> str:
+    """The sha256 of a file's content, in hexadecimal."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def append(path: Path, line: str) -> None:

@@ -1,8 +1,12 @@
 """environment.yml: ours word for word, those written by hand, and those written to do harm."""
 
+import json
+import os
+import subprocess
 from contextlib import suppress
 
 import pytest
+import uv
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -305,3 +309,27 @@ def test_any_dependencies_are_read_or_refused(dependencies):
 
     with suppress(InvalidInput):
         load(json.dumps({"name": "demo", "dependencies": dependencies}))
+
+
+READ = """
+import json, sys
+from pathlib import Path
+from conda_lock.src_parser.environment_yaml import parse_environment_file
+mapping = Path(sys.argv[1]).with_name("mapping.json")
+mapping.write_text("{}")
+read = parse_environment_file(Path(sys.argv[1]), platforms=["linux-64"], mapping_url=mapping.as_uri())
+print(json.dumps([[each.manager, each.name, each.version] for each in read.dependencies["linux-64"]]))
+"""
+
+
+@pytest.mark.network
+def test_conda_locks_own_parser_reads_what_is_written(snapshot, tmp_path):
+    file = tmp_path / "environment.yml"
+    file.write_text(EnvironmentYml().dump(snapshot("numpy==2.3.1", "pip==25.0", "six==1.17.0")))
+    argv = [uv.find_uv_bin(), "tool", "run", "--quiet", "--from", "conda-lock>=3", "python", "-c", READ, file]
+
+    ran = subprocess.run(argv, check=False, capture_output=True, text=True, env={**os.environ, "UV_SYSTEM_CERTS": "1"})
+
+    assert ran.returncode == 0, ran.stderr
+    said = {tuple(each) for each in json.loads(ran.stdout)}
+    assert {("conda", "python", "3.12.1.*"), ("pip", "numpy", "==2.3.1"), ("pip", "six", "==1.17.0")} <= said

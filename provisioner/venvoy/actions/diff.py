@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from packaging.version import InvalidVersion, Version
+
 from ..model import Change, Diff, Package, Snapshot
 
 
@@ -20,6 +24,14 @@ def diff(older: Snapshot, newer: Snapshot) -> Diff:
         ),
         interpreter=versions if versions[0] != versions[1] else None,
     )
+
+
+def normal(package: Package) -> Package:
+    """The package with its version as PEP 440 normalises it, which a lock does and a package's author need not."""
+    try:
+        return replace(package, version=str(Version(package.version)))
+    except InvalidVersion:
+        return package
 
 
 def _identity(package: Package) -> tuple[str, ...]:

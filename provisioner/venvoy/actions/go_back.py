@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from .. import process, runtimes
 from ..errors import CommandFailed, EnvironmentExists, InvalidInput
+from ..formats.environment_yml import requirement as pin
 from ..formats.pylock import PylockToml
 from ..formats.snapshot_json import digest
 from ..history import Entry, Event
@@ -18,7 +19,7 @@ from ..store import Store, generation_folder
 from .bases import nearest
 from .create import DEV_REQUIREMENTS, REQUIREMENTS, Fill, Plan, create
 from .diff import diff
-from .lists import fitted, names, pin
+from .lists import fitted, names
 from .observe import observe
 from .points import Point
 from .record import record, wanted

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
+from .. import files
 from ..model import Environment, Snapshot
 from ..store import Store
 from .vendor import Kept
@@ -44,15 +43,10 @@ def _record(store: Store, env: Environment, lock: Snapshot) -> Iterator[Broken]:
 def _wheels(lock: Snapshot, wheels: Sequence[Kept]) -> Iterator[Broken]:
     said = {each.name: each.sha256 for each in lock.packages if each.origin == "index" and each.url.endswith(".whl")}
     for each in wheels:
-        found = _sha256(each.file)
+        found = files.sha256(each.file)
         if found != each.sha256:
             what = f"the kept wheel of {each.name} was replaced"
             yield Broken(what=what, package=each.name, file=str(each.file), expected=each.sha256, found=found)
         elif said.get(each.name, found) != found and not each.built:
             what = f"the kept wheel of {each.name} is not the lock's"
             yield Broken(what=what, package=each.name, file=str(each.file), expected=said[each.name], found=found)
-
-
-def _sha256(file: Path) -> str:
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -6,11 +6,11 @@ import re
 from collections.abc import Iterable
 
 from packaging.requirements import InvalidRequirement, Requirement
-from packaging.version import InvalidVersion, Version
 
 from ..errors import InvalidInput
+from ..formats.environment_yml import requirement as pin
 from ..inventory.dist_info import canonical
-from ..model import Package, Snapshot
+from ..model import Snapshot
 
 _ENDS = re.compile(r"(?<!\\)\n")
 
@@ -67,16 +67,6 @@ def names(text: str) -> frozenset[str]:
     return frozenset(name for entry in entries(text) if (name := _name(bare(entry))))
 
 
-def pin(package: Package) -> str:
-    """A package as a line of a requirements file, with nothing left to choose."""
-    if package.origin == "editable":
-        return f"-e {package.url}"
-    if package.origin == "index":
-        # "===" is for versions from before PEP 440.
-        return f"{package.name}{'==' if _is_version(package.version) else '==='}{package.version}"
-    return f"{package.name} @ {package.url}"
-
-
 def _fitted(entry: str, snapshot: Snapshot) -> str:
     try:
         asked = Requirement(bare(entry))
@@ -95,11 +85,3 @@ def _name(text: str) -> str:
         return canonical(Requirement(text).name)
     except InvalidRequirement:
         return ""
-
-
-def _is_version(text: str) -> bool:
-    try:
-        Version(text)
-    except InvalidVersion:
-        return False
-    return True

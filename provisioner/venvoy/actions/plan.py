@@ -9,6 +9,7 @@ from pathlib import Path
 
 from .. import process
 from ..errors import CommandFailed, RuntimeUnavailable
+from ..formats.environment_yml import requirement as pin
 from ..formats.pylock import PylockToml
 from ..managers import uv
 from ..model import Base, Diff, Environment, Package
@@ -16,7 +17,6 @@ from ..store import Store
 from .bases import nearest, without_environment
 from .diff import diff
 from .go_back import kept_at, refuse_adopted
-from .lists import pin
 from .observe import observe
 from .points import Point
 

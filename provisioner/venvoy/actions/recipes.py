@@ -15,6 +15,7 @@ from packaging.version import InvalidVersion, Version
 
 from .. import files, process, runtimes
 from ..errors import CommandFailed, InvalidInput, RuntimeUnavailable
+from ..formats.environment_yml import requirement as pin
 from ..formats.pylock import PylockToml, is_pinned, parse
 from ..formats.reading import Read
 from ..formats.requirements_in import hashed
@@ -26,8 +27,7 @@ from ..process import OnLine
 from ..store import Store
 from .bases import interpreter, interpreters, nearest
 from .create import absolute
-from .diff import diff
-from .lists import pin
+from .diff import diff, normal
 from .observe import observe
 
 RELEASED: Mapping[str, date] = {
@@ -246,21 +246,13 @@ def _version(said: str) -> str:
 def _same(expected: Snapshot, found: Snapshot, source: Path) -> None:
     there = {each.name: each for each in found.packages}
     wanted = tuple(
-        _normal(replace(each, version=each.version or (there[each.name].version if each.name in there else "")))
+        normal(replace(each, version=each.version or (there[each.name].version if each.name in there else "")))
         for each in expected.packages
     )
-    got = replace(found, packages=tuple(map(_normal, found.packages)))
+    got = replace(found, packages=tuple(map(normal, found.packages)))
     difference = diff(replace(expected, language_version=found.language_version, packages=wanted), got)
     if difference:
         raise CommandFailed(f"what {source} gave is not what it says", hint=described(difference))
-
-
-def _normal(package: Package) -> Package:
-    """The package with its version as PEP 440 normalises it, which a lock does and a package's author need not."""
-    try:
-        return replace(package, version=str(Version(package.version)))
-    except InvalidVersion:
-        return package
 
 
 def _seen(package: Package) -> str:

@@ -92,7 +92,7 @@ def vendor(
     folder = folder_of(store, env.name)
     with store.held(env.name):
         files.private(folder)
-        before = {each.name: each for each in kept(store, env.name) if _sha256(each.file) == each.sha256}
+        before = {each.name: each for each in kept(store, env.name) if files.sha256(each.file) == each.sha256}
         shop = _Shop(env=env, folder=folder, on_progress=on_progress, on_line=on_line)
         had = {each.name: found for each in locked.packages if (found := _reusable(each, before))}
         todo = [each for each in locked.packages if each.name not in had]
@@ -136,7 +136,7 @@ def source_digest(project: Path) -> str:
         for name in names:
             path = Path(place, name)
             if path.is_file() and not name.endswith(".pyc"):
-                lines.append(f"{path.relative_to(project).as_posix()}\t{_sha256(path)}\n")
+                lines.append(f"{path.relative_to(project).as_posix()}\t{files.sha256(path)}\n")
     return hashlib.sha256("".join(sorted(lines)).encode()).hexdigest()
 
 
@@ -197,7 +197,7 @@ class _Shop:
     def as_wheel(self, package: Package, file: Path, *, built: Built) -> Kept:
         if file.suffix == ".whl":
             return _kept(package, file)
-        source = _sha256(file)
+        source = files.sha256(file)
         made = self.made(package, partial(uv.build, self.env.python, file), built)
         files.remove(file)
         return replace(made, source_sha256=source)
@@ -211,7 +211,7 @@ class _Shop:
             return _kept(package, target)
         if not place.exists():
             raise _Unobtainable(f"{place}, from where it was installed, is gone")
-        source = source_digest(place) if place.is_dir() else _sha256(place)
+        source = source_digest(place) if place.is_dir() else files.sha256(place)
         built: Built = "editable" if package.origin == "editable" else "local"
         made = self.made(package, partial(uv.build, self.env.python, place), built)
         return replace(made, source_sha256=source)
@@ -221,7 +221,7 @@ class _Shop:
         with tempfile.TemporaryDirectory(prefix="venvoy-") as folder:
             self.run(pip.download(self.env.python, f"{package.name}=={package.version}", folder=Path(folder)))
             [file] = Path(folder).iterdir()
-            if package.sha256 and _sha256(file) != package.sha256:
+            if package.sha256 and files.sha256(file) != package.sha256:
                 raise _Unobtainable(f"pip gives {file.name}, whose sha256 is another than the lock's")
             if not package.sha256 and not (file.suffix == ".whl" and _tree(file) == package.tree):
                 raise _Unobtainable(f"the index has {file.name}, but that is not what is installed")
@@ -270,7 +270,9 @@ def _has_file(package: Package, here: dict[str, str]) -> bool:
 
 
 def _kept(package: Package, file: Path) -> Kept:
-    return Kept(name=package.name, version=package.version, file=file, size=file.stat().st_size, sha256=_sha256(file))
+    return Kept(
+        name=package.name, version=package.version, file=file, size=file.stat().st_size, sha256=files.sha256(file)
+    )
 
 
 def _write(folder: Path, wheels: tuple[Kept, ...]) -> None:
@@ -314,11 +316,6 @@ def _tree(wheel: Path) -> str:
             return recorded.tree_of(archive.read(name).decode("utf-8", "replace"))
     except (OSError, ValueError, zipfile.BadZipFile):
         return ""
-
-
-def _sha256(file: Path) -> str:
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _lines(wheels: Iterable[Kept]) -> Iterator[str]:

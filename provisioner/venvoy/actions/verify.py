@@ -18,8 +18,6 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from packaging.version import InvalidVersion, Version
-
 from .. import files, inventory
 from ..errors import InvalidInput, VenvoyError
 from ..formats.pylock import PylockToml
@@ -27,7 +25,7 @@ from ..inventory import recorded
 from ..model import Actor, Environment, OnProgress, Package, Progress, Snapshot
 from ..process import OnLine
 from ..store import Store, generation_folder
-from .diff import diff
+from .diff import diff, normal
 from .direct import told_apart
 from .facts import facts
 from .freeze import development
@@ -213,8 +211,8 @@ def _specification(store: Store, env: Environment, expected: Snapshot) -> list[D
     distributions = inventory.distributions(env.prefix)
     known = told_apart(found, wanted(store.history(env.name).entries()), distributions)
     dev = development(env, known, distributions) - {each.name for each in expected.packages}
-    there = replace(found, packages=tuple(_normal(each) for each in found.packages if each.name not in dev))
-    difference = diff(replace(expected, packages=tuple(map(_normal, expected.packages))), there)
+    there = replace(found, packages=tuple(normal(each) for each in found.packages if each.name not in dev))
+    difference = diff(replace(expected, packages=tuple(map(normal, expected.packages))), there)
     deviations = [
         Deviation(level="L1", what=f"{each.name} is missing", package=each.name, expected=each.version)
         for each in difference.removed
@@ -372,13 +370,6 @@ def _short(said: object) -> str:
         said = {key: value for key, value in said.items() if key != "flags"}
     text = str(said)
     return text if len(text) <= 200 else f"{text[:199]}…"
-
-
-def _normal(package: Package) -> Package:
-    try:
-        return replace(package, version=str(Version(package.version)))
-    except InvalidVersion:
-        return package
 
 
 def _called(package: Package) -> str:

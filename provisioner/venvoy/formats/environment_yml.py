@@ -11,10 +11,10 @@ from typing import Any
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import canonicalize_name
-from packaging.version import InvalidVersion, Version
 
 from ..errors import InvalidInput
 from ..model import Package, Snapshot, Wish
+from .pylock import is_version
 
 LIMIT = 2_000_000
 """Characters of the longest file that is read; a thousand pinned packages take a twentieth of that."""
@@ -39,7 +39,7 @@ class EnvironmentYml:
 
     def dump(self, snapshot: Snapshot) -> str:
         pip = next((each for each in snapshot.packages if _conda_has(each)), None)
-        listed = [_requirement(each) for each in sorted(snapshot.packages) if each != pip]
+        listed = [requirement(each) for each in sorted(snapshot.packages) if each != pip]
         lines = [
             f"name: {_scalar(snapshot.environment, _PLAIN)}",
             "channels:",
@@ -115,26 +115,19 @@ def _pinned(line: str, source: str) -> Package:
     return Package(name=name, version=specifiers[0].version)
 
 
-def _requirement(package: Package) -> str:
+def requirement(package: Package) -> str:
+    """The package as a line of a requirements file, with nothing left to choose."""
     if package.origin == "editable":
         return f"-e {package.url}"
     if package.origin == "index":
         # "===" is for versions from before PEP 440.
-        return f"{package.name}{'==' if _is_version(package.version) else '==='}{package.version}"
+        return f"{package.name}{'==' if is_version(package.version) else '==='}{package.version}"
     return f"{package.name} @ {package.url}"
 
 
 def _conda_has(package: Package) -> bool:
     """Whether it is the pip that conda itself can install in that version."""
-    return package.name == "pip" and package.origin == "index" and _is_version(package.version)
-
-
-def _is_version(text: str) -> bool:
-    try:
-        Version(text)
-    except InvalidVersion:
-        return False
-    return True
+    return package.name == "pip" and package.origin == "index" and is_version(package.version)
 
 
 def _scalar(text: str, plain: re.Pattern[str]) -> str:

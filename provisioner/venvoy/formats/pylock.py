@@ -58,7 +58,7 @@ class PylockToml:
 
     def dump_beside(self, snapshot: Snapshot, files: Mapping[str, File], *, folder: str) -> str:
         """The lock with every package in a wheel of `files` (by canonical name), which lie in `folder` beside it."""
-        there = [each for each in sorted(snapshot.packages) if each.name in files and _is_version(each.version)]
+        there = [each for each in sorted(snapshot.packages) if each.name in files and is_version(each.version)]
         return _dumped(snapshot, [(each, _beside(each, files[each.name], folder)) for each in there])
 
     def load(self, text: str, *, source: str, environment: str = "", base: Base | None = None) -> Snapshot:
@@ -106,7 +106,7 @@ def _dumped(snapshot: Snapshot, entries: list[tuple[Package, pylock.Package]]) -
 
 def is_pinned(package: Package) -> bool:
     """Whether the package can be fetched again, anywhere, as exactly the same bytes or the same commit."""
-    if not (is_normalized_name(package.name) and _is_version(package.version)):
+    if not (is_normalized_name(package.name) and is_version(package.version)):
         return False
     if package.origin == "vcs":
         return _VCS.fullmatch(package.url) is not None
@@ -137,7 +137,8 @@ def _filename(url: str) -> str:
     return unquote(url.partition("#")[0].rpartition("/")[2])
 
 
-def _is_version(text: str) -> bool:
+def is_version(text: str) -> bool:
+    """Whether it is a version as PEP 440 has them."""
     try:
         Version(text)
     except InvalidVersion:
