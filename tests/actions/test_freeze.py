@@ -16,8 +16,14 @@ from packaging.utils import parse_wheel_filename
 
 from venvoy import inventory
 from venvoy.actions.freeze import PUBLIC, Frozen, freeze
+from venvoy.actions.install import install as install_into
+from venvoy.actions.observe import observe
+from venvoy.actions.status import status
+from venvoy.actions.verify import verify_environment
 from venvoy.errors import CommandFailed
+from venvoy.formats.snapshot_json import digest
 from venvoy.history import History
+from venvoy.inventory import recorded
 from venvoy.model import Environment
 
 SCIENCE = ("numpy", "pandas", "matplotlib", "scikit-learn", "requests", "jupyter-client", "nbformat", "rich", "docopt")
@@ -389,3 +395,55 @@ def _fresh(prefix: Path, env: Environment) -> Path:
     argv = [uv.find_uv_bin(), "venv", "--quiet", "--no-project", "--python", env.base, prefix]
     subprocess.run(argv, check=True)
     return prefix
+
+
+# --- what is there for development alone
+
+
+@pytest.fixture
+def developed(make, wheelhouse, mirror_index, store, actor) -> Environment:
+    """alpha needs shared; the development requirement checker needs shared and tool."""
+    wheelhouse.add("alpha", requires=("shared",))
+    wheelhouse.add("checker", requires=("shared", "tool"))
+    for name in ("shared", "tool", "both"):
+        wheelhouse.add(name)
+    env = make("demo", "alpha", "both")
+    install_into(store, env, ("checker", "both"), actor=actor, dev=True)
+    return store.environment("demo")
+
+
+def test_what_only_development_asks_for_is_left_out_and_named(developed, frozen, history):
+    result = frozen(developed)
+
+    assert {each["name"] for each in lock_of(history)["packages"]} == {"alpha", "both", "pip", "shared"}
+    assert [each.name for each in result.left_out] == ["checker", "tool"]
+
+
+def test_with_include_dev_it_is_in_the_lock(developed, store, actor, history):
+    result = freeze(store, developed, actor=actor, include_dev=True)
+
+    assert {each["name"] for each in lock_of(history)["packages"]} >= {"checker", "tool"}
+    assert result.left_out == ()
+
+
+def test_a_freeze_without_it_is_still_one_of_the_whole_state(developed, frozen, store, history):
+    frozen(developed)
+
+    assert status(history, observe(store, developed)).state == "frozen"
+    assert verify_environment(store, developed, rebuild=False).deviations == ()
+
+
+def test_the_lock_names_the_state_and_the_files_of_every_package(
+    make, wheelhouse, mirror_index, frozen, history, store
+):
+    wheelhouse.add("alpha")
+    env = make("demo", "alpha")
+
+    frozen(env)
+
+    said = lock_of(history)
+    trees = {each["name"]: each["tool"]["venvoy"]["tree"] for each in said["packages"]}
+    assert said["tool"]["venvoy"]["snapshot"] == digest(observe(store, env))
+    assert trees["alpha"] == recorded.tree(
+        next(each for each in inventory.distributions(env.prefix) if each.name == "alpha")
+    )

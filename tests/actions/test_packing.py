@@ -95,6 +95,16 @@ def test_an_interrupt_leaves_nothing(members, tmp_path):
     assert [each.name for each in tmp_path.iterdir()] == ["big"]
 
 
+def test_what_a_killed_run_left_goes_with_the_next_and_what_another_writes_stays(members, tmp_path):
+    for name, age in ((".x.tar.aaaa.partial", 3600), (".x.tar.bbbb.partial", 0), (".y.tar.cccc.partial", 3600)):
+        (tmp_path / name).write_text("half")
+        os.utime(tmp_path / name, (time.time() - age,) * 2)
+
+    pack(members, tmp_path / "x.tar", compression="")
+
+    assert sorted(each.name for each in tmp_path.glob(".*")) == [".x.tar.bbbb.partial", ".y.tar.cccc.partial"]
+
+
 def test_a_name_that_says_nothing_is_refused(tmp_path):
     with pytest.raises(InvalidInput, match="says not how"):
         compression_of(tmp_path / "x.zip")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import glob
 import gzip
 import hashlib
 import io
 import os
 import secrets
 import tarfile
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -22,7 +24,8 @@ LEVEL = 3
 """Of zstd. With one worker thread or more the bytes are the same for any number of them; without, they are others."""
 TIME = 315532800
 """The time of every member, in seconds since the epoch: 1980, the first year that every format can say."""
-_BLOCK = 1 << 20
+_STALE = 600
+"""Seconds without a byte written after which a partial file is nobody's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +74,7 @@ def pack(
     target = target.absolute()
     if target.exists() and not target.is_file():
         raise InvalidInput(f"{target} is there and is no file")
+    _sweep(target)
     aside = target.with_name(f".{target.name}.{secrets.token_hex(4)}.partial")
     total = sum(each.size for each in members)
     try:
@@ -87,6 +91,13 @@ def pack(
         aside.unlink(missing_ok=True)
         raise
     return Packed(path=target, size=target.stat().st_size, sha256=out.hexdigest())
+
+
+def _sweep(target: Path) -> None:
+    """Remove what a run that was killed has left beside the target; one that still runs has written to it just now."""
+    for each in target.parent.glob(f".{glob.escape(target.name)}.*.partial"):
+        if time.time() - each.stat().st_mtime > _STALE:
+            each.unlink(missing_ok=True)
 
 
 class _Sink(Protocol):
