@@ -327,6 +327,17 @@ def test_without_wheels_the_rebuild_is_not_checked_and_that_is_said(store, env, 
     assert "venvoy freeze demo --vendor" in report.skipped["L3"]
 
 
+def test_wheels_of_an_earlier_lock_are_no_broken_ones(store, proven, wheelhouse, actor):
+    wheelhouse.add("beta", "2.0")
+    install(store, proven, ("beta>=2",), actor=actor)
+    freeze(store, proven, actor=actor)
+
+    report = verify_environment(store, proven)
+
+    assert (report.reached, report.deviations) == ("L2", ())
+    assert "no wheel is kept of beta" in report.skipped["L3"]
+
+
 def test_a_lock_of_elsewhere_is_compared_too(store, proven, tmp_path):
     lock = tmp_path / "pylock.toml"
     lock.write_text(

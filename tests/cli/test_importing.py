@@ -17,6 +17,8 @@ def test_an_archive_goes_out_and_comes_in_under_another_name(carried):
     assert "without network" in made
     assert "It is not signed." in made
     assert carried("run", "again", "--", "python", "-c", "import alpha").code == 0
+    assert "venvoy import-archive" in carried("restore", "demo.venvoy.tar.zst", "wrong").err
+    assert carried("import-archive", "demo.venvoy.tar.zst", "third").code == 0
     assert carried("import-archive", "demo.venvoy.tar.zst").code == 4
     assert carried("import-archive", "demo.venvoy.tar.zst", "--force").code == 0
     assert "imported" in carried.done("history", "demo")
@@ -72,6 +74,9 @@ def test_verify_says_the_level_and_its_exit_code_follows(carried):
     assert carried("verify", "demo", "--no-rebuild", "--require", "L1").code == 0
     assert carried("verify", "demo.venvoy.tar.zst", "--require", "L3").code == 0
     assert carried("verify", "nobody").code == 3
+    assert carried("verify", "nowhere.tar.zst").code == 5
+    assert carried("verify", carried.write("list.txt", "six")).code == 5
+    assert "--force" in changed.out
 
 
 def test_what_stands_in_a_report_is_escaped(carried):

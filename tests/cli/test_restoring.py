@@ -30,9 +30,28 @@ def test_back_and_forth(demo):
     assert [each["name"] for each in back["changes"]["removed"]] == ["gamma"]
     assert (back["to"]["index"], back["built"]) == (1, True)
     assert (undone["to"]["index"], undone["built"]) == (2, False)
+    assert "forward again: venvoy restore demo --to 3" not in demo.done("restore", "demo", "--to", "2")
     entries = demo.json("history", "demo")["entries"]
     assert [each["event"] for each in entries] == ["change", "change", "change", "undo"]
     assert entries[2]["actor"]["command"].startswith("venvoy restore")
+
+
+def test_an_undo_says_how_to_go_forward_again_and_that_does_it(demo):
+    said = demo.done("undo", "demo")
+    assert "forward again: venvoy restore demo --to 2" in said
+
+    demo.done("restore", "demo", "--to", "2")
+
+    assert "gamma" in installed(demo)
+
+
+def test_a_name_that_is_taken_is_told_with_the_commands_that_follow_the_file(demo):
+    demo.done("export", "demo", "--format", "lock", "-o", "state.json")
+
+    ran = demo("restore", "state.json", "demo")
+
+    assert ran.code == 4
+    assert f"venvoy restore {demo.work}/state.json demo --force" in ran.err
 
 
 def test_a_dry_run_says_it_and_does_nothing(demo):
@@ -193,3 +212,4 @@ def test_an_old_project_is_made_as_the_index_stood_that_day(own):
     assert (versions["requests"], versions["urllib3"], versions["idna"]) == ("2.31.0", "2.1.0", "3.6")
     assert made["environment"]["python_version"].startswith("3.11.")
     assert own("restore", listed, "older", "--as-of", "yesterday", **online).code == 2
+    assert "still to come" in own("restore", listed, "newer", "--as-of", "2999-01-01", **online).err

@@ -32,6 +32,7 @@ KEEP = 1
 class Returned:
     """The environment as it is now, which state that is, and what it took; empty where it stood there already.
 
+    `left` is the number of the record's entry that it stood at before, `undone` whether a change was taken back.
     `built` says whether the prefix was built anew, or is the one that had been kept. `other_python` is the Python of
     that state and the one that was there for it, None where they are the same.
     """
@@ -40,6 +41,8 @@ class Returned:
     point: Point
     changes: Diff
     built: bool
+    left: int | None = None
+    undone: bool = False
     other_python: tuple[str, str] | None = None
 
 
@@ -74,6 +77,8 @@ def go_back(
         point=point,
         changes=diff(before, observe(store, returned)),
         built=kept is None,
+        left=_last(store, env, before),
+        undone=event == "undo",
         other_python=_other(point.snapshot.language_version, returned.python_version),
     )
 
@@ -190,6 +195,13 @@ def _asked(entries: tuple[Entry, ...], point: Point) -> tuple[Asked, ...]:
         for verb, said in changes.items()
         if said
     )
+
+
+def _last(store: Store, env: Environment, state: Snapshot) -> int | None:
+    """The newest entry that has the state, None where it was never recorded."""
+    entries = store.history(env.name).entries()
+    found = [number for number, entry in enumerate(entries, 1) if entry.snapshot == digest(state)]
+    return found[-1] if found else None
 
 
 def _trim(store: Store, name: str) -> None:

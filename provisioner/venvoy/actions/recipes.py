@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 from packaging.pylock import is_valid_pylock_path
@@ -78,6 +78,8 @@ class Recipe:
 
 def recipe(store: Store, said: Read, how: How) -> Recipe:
     """How to follow what a file says. Raises RuntimeUnavailable where no interpreter fits it, InvalidInput."""
+    if how.as_of and how.as_of > datetime.now(UTC).date():
+        raise InvalidInput(f"{how.as_of} is still to come", hint="give a day that has been: --as-of 2021-06-01")
     if how.as_of and said.wish is None:
         raise InvalidInput(f"{said.file} is a lock: it says itself what to install", hint="leave out --as-of")
     if said.wish is not None:
@@ -171,18 +173,34 @@ def _of_wish(store: Store, said: Read, wish: Wish, how: How) -> Recipe:
             job = uv.install_listed(
                 env.python, listed, folder=folder, hashes=hashed(wish.requirements), as_of=how.as_of
             )
-            _run(env, job, how)
+            try:
+                _run(env, job, how)
+            except CommandFailed as error:
+                raise (_too_new(error, base, python) if other else error) from error
         _met(wish, observe(store, env), said.file)
 
     python = how.python or said.python or (usual(how.as_of) if how.as_of else "")
+    base = interpreter(store, how.python) if how.python else _near(store, python, how)
+    other = bool(how.as_of and _version(python) and not base.version.startswith(python))
+    if other and how.on_line:
+        how.on_line(f"Python {python} was usual then and is not on this machine; taking {base.version}")
     return Recipe(
         name=said.name,
         python=_version(python),
-        base=interpreter(store, how.python) if how.python else _near(store, python, how),
+        base=base,
         fill=fill,
         pins=absolute("".join(f"{each}\n" for each in wish.requirements), folder),
         listed=_requirements(wish),
         remarks=said.remarks,
+    )
+
+
+def _too_new(error: CommandFailed, base: Base, python: str) -> CommandFailed:
+    """The failure of an old project on a Python that came after it."""
+    return CommandFailed(
+        f"packages of that time could not be had for Python {base.version}; the Python of then was {python}",
+        hint=f"fetch it: {uv.program()} python install {python}\n{error.hint}",
+        code=error.code,
     )
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
+from ..errors import EnvironmentExists
 from ..formats.reading import read
 from ..inventory.dist_info import canonical
 from ..model import Actor, Asked, Environment, Package, Snapshot
@@ -62,6 +63,12 @@ def restore(
     source = source.absolute()
     found = recipe(store, read(source), How(python=python, offline=offline, as_of=as_of, on_line=on_line))
     name = name or found.name or source.parent.name
+    if store.exists(name) and not force and not store.environment(name).adopted:
+        raise EnvironmentExists(
+            f"an environment {name!r} exists already",
+            hint=f"how it stands: venvoy status {name}\nreplace it: venvoy restore {source} {name} --force\n"
+            f"make another: venvoy restore {source} OTHER",
+        )
     # A lock says itself whether there is a pip; without network none could be had.
     seed = not (found.exact or offline)
     plan = Plan(name=name, python=str(found.base.path), pins=found.pins, force=force, seed=seed)

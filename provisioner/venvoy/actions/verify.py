@@ -65,7 +65,8 @@ class Report:
 
     `checked` are the levels that were looked at, with what was looked at; `skipped` the others, with the reason.
     `excluded` is what L2 leaves out, with how many files; `context` are differences of the machine, which are no
-    deviations, and `notes` what else a reader should know (a signature, say).
+    deviations, and `notes` what else a reader should know (a signature, say). `mend` is the command that gives the
+    lock's state again, "" where none does.
     """
 
     subject: str
@@ -76,6 +77,7 @@ class Report:
     excluded: Mapping[str, int] = field(default_factory=dict)
     context: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    mend: str = ""
 
     @property
     def reached(self) -> Level | None:
@@ -106,7 +108,7 @@ def verify_environment(
     """
     file = lock or store.project(env.name) / "pylock.toml"
     expected = _lock(file, env)
-    wheels = kept(store, env.name) if lock is None else ()
+    wheels = _of_lock(expected, kept(store, env.name)) if lock is None else ()
     broken = integrity(store, env, expected, wheels) if lock is None else tuple(_without_hash(expected))
     deviations = [Deviation(level="L0", **asdict(each)) for each in broken]
     deviations += _specification(store, env, expected)
@@ -132,7 +134,8 @@ def verify_environment(
         skipped=skipped,
         deviations=tuple(deviations),
         excluded=excluded,
-        context=_context(store, env),
+        context=_context(store, env, expected.state),
+        mend="" if env.adopted else f"venvoy restore {file} {env.name} --force",
     )
 
 
@@ -290,6 +293,13 @@ _SAID: Mapping[str, str] = {
 }
 
 
+def _of_lock(expected: Snapshot, wheels: Sequence[Kept]) -> tuple[Kept, ...]:
+    """The kept wheels of the versions that the lock names; others are of an earlier one."""
+    versions = {each.name: normal(each).version for each in expected.packages}
+    said = {each: normal(Package(name=each.name, version=each.version)).version for each in wheels}
+    return tuple(each for each in wheels if versions.get(each.name) == said[each])
+
+
 def _no_rebuild(env: Environment, expected: Snapshot, wheels: Sequence[Kept], *, own: bool, rebuild: bool) -> str:
     """Why the environment is not made anew, "" where it can be."""
     if not own:
@@ -350,7 +360,7 @@ def _rebuilt(store: Store, lock: Path, *, python: str, on_line: OnLine | None) -
         files.remove(folder)
 
 
-def _context(store: Store, env: Environment) -> tuple[str, ...]:
+def _context(store: Store, env: Environment, state: str) -> tuple[str, ...]:
     """How this machine differs from the one on which the state was archived first; nothing where that is not known."""
     file = store.history(env.name).log.parent / "facts.json"
     try:
@@ -358,17 +368,23 @@ def _context(store: Store, env: Environment) -> tuple[str, ...]:
     except (OSError, ValueError):
         return ()
     now = facts(env)
+    # Other packages bring other libraries: these say something of the machine only in the same state.
+    same = then.get("state") == state
+    keys = ("processor", "system", *(("libraries",) if same else ()), "locale", "variables")
     return tuple(
-        f"{key}: {_short(then.get(key))} there, {_short(now.get(key))} here"
-        for key in ("processor", "system", "libraries", "locale", "variables")
-        if then.get(key) != now.get(key)
+        f"{key}: {_short(then.get(key))} then, {_short(now.get(key))} now"
+        for key in keys
+        if now and then.get(key) != now.get(key)
     )
 
 
 def _short(said: object) -> str:
     if isinstance(said, dict):
-        said = {key: value for key, value in said.items() if key != "flags"}
-    text = str(said)
+        text = ", ".join(f"{key} {value}" for key, value in said.items() if key != "flags" and value) or "none"
+    elif isinstance(said, list):
+        text = "; ".join(_short(each) if isinstance(each, dict) else str(each) for each in said) or "none"
+    else:
+        text = str(said)
     return text if len(text) <= 200 else f"{text[:199]}…"
 
 

@@ -48,6 +48,8 @@ def read(path: Path) -> Read:
         return replace(
             said, python=python, name=said.name or path.resolve().name, remarks=(*found.remarks, *said.remarks)
         )
+    if path.name.endswith(".tar.zst"):
+        raise InvalidInput(f"{path} is an archive", hint=f"venvoy import-archive {path}")
     text = text_of(path)
     return _READERS.get(_kind(path, text), _requirements)(path, text)
 

@@ -43,7 +43,7 @@ PREPARING = "Preparing the kernel …"
     "--python", "--python-version", "python", metavar="VERSION", help="3.12, 3.12.1, or the path of an interpreter."
 )
 @click.option("--from", "source", type=FILE, metavar="FILE", help="What to install, in any form that restore reads.")
-@click.option("--requirements", type=FILE, metavar="FILE", help="What to install, as pip writes it.")
+@click.option("--requirements", "-r", type=FILE, metavar="FILE", help="What to install, as pip writes it.")
 @click.option("--dev-requirements", type=FILE, metavar="FILE", help="The same, for what only development needs.")
 @click.option("--env-file", type=FILE, multiple=True, metavar="FILE", help="Variables for its kernels and runs (.env).")
 @click.option("--prefix", type=FILE, metavar="DIR", help="The folder for the packages, if not venvoy's own.")

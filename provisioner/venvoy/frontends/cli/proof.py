@@ -10,6 +10,7 @@ import click
 
 from ... import __version__, files
 from ...actions.verify import LEVELS, Level, Report, verify_archive, verify_environment
+from ...errors import InvalidInput
 from ...settings import DEFAULT_NAME
 from ...store import Store
 from ..views.proof import page, report_view
@@ -51,7 +52,7 @@ def verify(
     """
     store = current_store()
     with out.measured("Looking …") as (on_line, on_progress):
-        if subject and _is_file(store, subject) and not subject.endswith(".toml"):
+        if subject and _is_archive(store, subject):
             report = verify_archive(
                 store,
                 Path(subject),
@@ -77,6 +78,17 @@ def verify(
 def _is_file(store: Store, subject: str) -> bool:
     """An environment's name comes first where no path is meant."""
     return os.sep in subject or Path(subject).is_file() or (not is_name(store, subject) and "." in subject)
+
+
+def _is_archive(store: Store, subject: str) -> bool:
+    """Raises InvalidInput for a file that is not there, or is neither an archive nor a lock."""
+    if not _is_file(store, subject) or subject.endswith(".toml"):
+        return False
+    if not Path(subject).is_file():
+        raise InvalidInput(f"there is no {subject}")
+    if not subject.endswith(".zst"):
+        raise InvalidInput(f"{subject} is neither an archive (.tar.zst) nor a lock (pylock.toml)")
+    return True
 
 
 def _code(report: Report, require: Level | None) -> int:

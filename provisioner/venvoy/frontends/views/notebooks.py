@@ -115,7 +115,7 @@ def notebook_view(
             "present": present,
             "since": diff_data(since) if since is not None else None,
         },
-        head=f"{notebook}: last run {run}. {stands}\nlock: {lock or f'none ({problem})'}",
+        head=f"{notebook}: run or stamped {run}. {stands}\nlock: {lock or f'none ({problem})'}",
         columns=("", "package", "then", "now"),
         rows=diff_rows(since) if since else (),
     )

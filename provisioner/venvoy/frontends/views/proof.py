@@ -25,8 +25,10 @@ def report_view(report: Report) -> View:
     lines += [f"  not compared: {reason} ({counted(count, 'file')})" for reason, count in report.excluded.items()]
     lines += [f"  {each}" for each in report.notes]
     if report.context:
-        lines += ["", "The machine differs from the one where it was first archived (no deviation):"]
+        lines += ["", "Other than when it was first archived (no deviations):"]
         lines += [f"  {each}" for each in report.context]
+    if report.deviations and any(each.level in ("L1", "L2") for each in report.deviations) and report.mend:
+        lines += ["", f"mend it: {report.mend}"]
     if report.deviations:
         lines += ["", f"{counted(len(report.deviations), 'deviation')}:"]
     return View(

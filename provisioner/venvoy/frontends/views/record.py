@@ -203,9 +203,12 @@ def plan_view(name: str, planned: Planned) -> View:
 
 def returned_view(name: str, returned: Returned, *, kernels: int = 0) -> View:
     if not returned.changes:
-        head = f"{name}: it stands at {returned.point.label} already."
+        head = f"{name}: it stands at {returned.point.label} already, by names and versions."
+        head += f"\nwhether its files do: venvoy verify {name}"
     else:
-        head = f"{name}: it is again as at {returned.point.label}. Take that back: venvoy undo {name}"
+        head = f"{name}: it is again as at {returned.point.label}."
+        forward = f"\nforward again: venvoy restore {name} --to {returned.left}" if returned.left else ""
+        head += forward if returned.undone else f"\ntake that back: venvoy undo {name}"
         if kernels:
             head += f"\n{counted(kernels, 'running kernel')} must be restarted to see that."
     if returned.other_python:
