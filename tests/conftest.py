@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from html import escape
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,8 @@ from venvoy.model import Actor, Environment, Package, Snapshot
 from venvoy.settings import Settings
 from venvoy.store import Store
 
+MACHINE = dict(os.environ)
+"""The variables of whoever runs the tests, before any test changes them."""
 NOT_OBTAINABLE = "not obtainable:"
 VERSIONS = ("3.9", "3.10", "3.11", "3.12", "3.13")
 FOREIGN = (
@@ -98,7 +100,7 @@ def _index_answers() -> bool:
     found = subprocess.run(
         [*asked, "--python", sys.executable],
         input=b"pip\n",
-        env={**os.environ, **once},
+        env={**MACHINE, **once},
         capture_output=True,
         check=False,
     )
@@ -386,6 +388,111 @@ def _ask(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
     Path(os.environ["UV_CONFIG_FILE"]).write_text("")
     monkeypatch.setenv("UV_DEFAULT_INDEX", index.url)
     monkeypatch.setenv("UV_HTTP_RETRIES", "0")
+
+
+# --- conda channels --------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Channel:
+    """A real conda channel on this machine; `address` is where it is served, as a mirror of conda-forge.
+
+    `real` says whether it has packages made of the index's wheels, an ipykernel for Python 3.12 among them.
+    """
+
+    folder: Path
+    address: str
+    condarc: Path
+    real: bool
+
+
+@pytest.fixture(scope="session")
+def _channel_folder(_shared: Path, _machine: Mapping[str, str], pythons: Mapping[str, Path], pip_wheel: Path) -> Path:
+    """The channel's files, made once for all workers of the run."""
+    from filelock import FileLock
+
+    folder = _shared / "channel"
+    repacked = [pythons[each] for each in ("3.12", "3.9") if each in pythons and _can_be_repacked(pythons[each])]
+    if "3.12" not in pythons or not repacked or not sys.platform.startswith("linux"):
+        pytest.skip(f"{NOT_OBTAINABLE} no Python 3.12 that can be repacked as a conda package (pyenv has such)")
+    _shared.mkdir(parents=True, exist_ok=True)
+    with FileLock(_shared / "channel.lock"):
+        if not (folder / "made").exists():
+            wheels = _shared / "channel-wheels"
+            shutil.rmtree(wheels, ignore_errors=True)
+            (wheels / "linux-64").mkdir(parents=True)
+            shutil.copy(pip_wheel, wheels / "linux-64")
+            real = _index_answers()
+            if real:
+                _script("wheels.py", wheels)
+            words = [word for each in repacked for word in ("--python", each)]
+            _script("channel.py", folder, *words, "--wheels", wheels)
+            (folder / "made").write_text("with wheels" if real else "by hand")
+    return folder
+
+
+def _can_be_repacked(python: Path) -> bool:
+    """Debian's looks for packages in folders of its own, and such an interpreter is no package for conda."""
+    asked = [python, "-c", "import sys, sysconfig; print(sys.prefix, sysconfig.get_path('purelib'))"]
+    prefix, site = subprocess.run(asked, capture_output=True, text=True, check=True).stdout.split()
+    return prefix != "/usr" and site.endswith("site-packages")
+
+
+def _script(name: str, *words: object) -> None:
+    argv = [sys.executable, Path(__file__).parent / "conda" / name, *words]
+    path = os.pathsep.join((str(Path(sys.executable).parent), MACHINE["PATH"]))
+    ran = subprocess.run(argv, check=False, capture_output=True, text=True, env={**MACHINE, "PATH": path})
+    assert ran.returncode == 0, ran.stderr
+
+
+@pytest.fixture(scope="session")
+def _channel_server(_channel_folder: Path) -> Iterator[str]:
+    class Handler(SimpleHTTPRequestHandler):
+        def __init__(self, *words: Any) -> None:
+            super().__init__(*words, directory=str(_channel_folder))
+
+        def log_message(self, *_words: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def channel(
+    settings: Settings, _shared: Path, _channel_folder: Path, _channel_server: str, monkeypatch: pytest.MonkeyPatch
+) -> Channel:
+    """The channel as the user's configuration has it: the mirror of conda-forge, and the only one."""
+    for name in os.environ:
+        if name.startswith(("CONDA", "MAMBA", "PIXI", "RATTLER", "_CE_")):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("RATTLER_CACHE_DIR", str(_shared / "rattler"))
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    condarc = settings.user_home / ".condarc"
+    said = {"channels": ["conda-forge"], "mirrored_channels": {"conda-forge": [_channel_server]}}
+    condarc.write_text(json.dumps(said))
+    return Channel(
+        folder=_channel_folder,
+        address=_channel_server,
+        condarc=condarc,
+        real=(_channel_folder / "made").read_text() == "with wheels",
+    )
+
+
+@pytest.fixture
+def make_conda(store: Store, channel: Channel, wheelhouse: Wheelhouse, actor: Actor) -> Callable[..., Environment]:
+    """Make a real conda environment from the channel: `make_conda("demo", "tool", python="3.12")`."""
+    from venvoy.actions.create import Plan, create
+
+    def made(name: str = "demo", *specs: str, python: str | None = "3.12", force: bool = False) -> Environment:
+        plan = Plan(name=name, runtime="conda", python=python, specs=specs, force=force)
+        return create(store, plan, actor=actor)
+
+    return made
 
 
 # --- environments and snapshots --------------------------------------------------------------------------------------

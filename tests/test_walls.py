@@ -13,7 +13,7 @@ WRITERS = {
     # streams that are too large to be held: downloads and archives
     "fetch.py", "actions/packing.py", "actions/unpacking.py", "guest/restore.py",
 }  # fmt: skip
-READERS_OF_ENVIRON = {"settings.py", "process.py"}
+READERS_OF_ENVIRON = {"condarc.py", "settings.py", "process.py"}
 WRITING = {"write_text", "write_bytes", "symlink_to", "unlink", "rmtree", "chmod", "touch"}
 
 

@@ -10,6 +10,7 @@ from typing import Literal
 
 Ecosystem = Literal["pypi", "conda", "cran"]
 Language = Literal["python", "r"]
+Kind = Literal["venv", "conda"]
 Origin = Literal["index", "archive", "vcs", "local", "editable"]
 
 
@@ -40,6 +41,10 @@ class Environment:
 
     `prefix` is the one folder where packages are added. For environments that venvoy made it is a link to a
     generation, a sibling folder named by `generation`; for adopted ones `generation` is None and nothing is moved.
+
+    What was asked for is `packages`, requirements of the Python index (PEP 508), and in a conda environment also
+    `conda_packages`, match specs (CEP 29) that are looked for in `channels`, names or addresses, the first before the
+    others. An environment that is `read_only` is looked at and run, and nothing is installed into it.
     """
 
     name: str
@@ -53,6 +58,9 @@ class Environment:
     created: datetime
     system: str = ""
     architecture: str = ""
+    read_only: bool = False
+    channels: tuple[str, ...] = ()
+    conda_packages: tuple[str, ...] = ()
     packages: tuple[str, ...] = ()
     dev_packages: tuple[str, ...] = ()
     env_file: tuple[Path, ...] = ()
@@ -73,12 +81,14 @@ class Job:
     """What to run, said without knowing where it will run.
 
     `variables` are laid over the caller's, where None takes one away; `dropped` are shell patterns of variables that
-    must not be handed on. `tools` are folders of programs to be found after all others.
+    must not be handed on. `search` are folders of programs to be found before the environment's own, `tools` those to
+    be found after all others.
     """
 
     argv: tuple[str, ...]
     variables: Mapping[str, str | None] = field(default_factory=dict)
     dropped: tuple[str, ...] = ()
+    search: tuple[Path, ...] = ()
     tools: tuple[Path, ...] = ()
     cwd: Path | None = None
     stdin: str | None = None
@@ -108,6 +118,10 @@ class Package:
     `direct` says whether it was asked for by name; None where nothing is known. It is provenance and takes no part in
     comparisons, nor does `tree`, the digest of the files that it installs (`inventory.recorded`), "" where nobody
     looked. `url` of a vcs origin has the form "git+https://host/project@commit".
+
+    Of a conda package `build` is the build string, `channel` the address of its channel without a slash at its end,
+    and `url` ends in its subdir and file name. What its record says besides of the archive (`md5`, `size` in bytes), of
+    what it `depends` on (match specs) and what it `constrains` goes into locks, and takes no part in comparisons.
     """
 
     ecosystem: Ecosystem = "pypi"
@@ -120,6 +134,15 @@ class Package:
     sha256: str = ""
     direct: bool | None = field(default=None, compare=False)
     tree: str = field(default="", compare=False)
+    md5: str = field(default="", compare=False)
+    size: int | None = field(default=None, compare=False)
+    depends: tuple[str, ...] = field(default=(), compare=False)
+    constrains: tuple[str, ...] = field(default=(), compare=False)
+
+    @property
+    def subdir(self) -> str:
+        """The part of its channel that a conda package comes from: "linux-64", "noarch"; "" for any other package."""
+        return self.url.rpartition("/")[0].rpartition("/")[2] if self.ecosystem == "conda" else ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,6 +176,7 @@ class Snapshot:
 
     `image` is the public image that stands for the base where an environment is built from images ("python:3.12-slim",
     with its digest where that is known), or "". `state` is, in a lock, the digest of the state that it was made of.
+    `channels` are those that a conda environment is solved from, the first before the others.
     """
 
     environment: str = field(compare=False)
@@ -163,7 +187,13 @@ class Snapshot:
     language: Language = "python"
     language_version: str
     platform: str
+    channels: tuple[str, ...] = ()
     packages: tuple[Package, ...]
+
+    @property
+    def kind(self) -> Kind:
+        """What a prefix in that state is: a conda prefix where conda packages are in it."""
+        return "conda" if self.channels or any(each.ecosystem == "conda" for each in self.packages) else "venv"
 
     def package(self, name: str) -> Package | None:
         """The package of that canonical name, or None."""
@@ -174,13 +204,17 @@ class Snapshot:
 class Wish:
     """What a file asks for that is no lock: requirements as pip writes them, and a Python.
 
-    `python` is a version ("3.12"), a range (">=3.10,<3.13"), or "" for any. `remarks` are sentences on what the file
-    asks for and a venv cannot give, each with the runtime that can.
+    `python` is a version ("3.12"), a range (">=3.10,<3.13"), or "" for any. `conda` are the match specs for a conda
+    environment, Python's among them, `beyond` those of them that no venv can take, and `channels` where they are looked
+    for. `remarks` are sentences on what the file asks for and does not get.
     """
 
     name: str = ""
     python: str = ""
     requirements: tuple[str, ...] = ()
+    channels: tuple[str, ...] = ()
+    conda: tuple[str, ...] = ()
+    beyond: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
 
 

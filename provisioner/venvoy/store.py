@@ -258,6 +258,11 @@ def generation_folder(prefix: Path, generation: str) -> Path:
     return prefix.with_name(f".{prefix.name}-{generation}")
 
 
+def reached_by(folder: Path, generation: str) -> Path:
+    """The prefix by which a generation is reached once it is the current one: that which its files are written for."""
+    return folder.with_name(folder.name.removeprefix(".").removesuffix(f"-{generation}"))
+
+
 def new_generation() -> str:
     """A name that no generation had before."""
     return f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
@@ -320,7 +325,7 @@ def _texts(value: object) -> bool:
 KEYS: dict[str, tuple[Callable[[object], bool], str, bool]] = {
     "name": (_text, "a string", True),
     "language": (lambda value: value in ("python", "r"), "python or r", False),
-    "runtime": (lambda value: value == "venv", "venv", False),
+    "runtime": (lambda value: value in ("venv", "conda"), "venv or conda", False),
     "python_version": (_text, "a string such as '3.12.1' (in quotes)", True),
     "base": (_text, "the path of an interpreter", False),
     "base_image": (_text, "the name of an image", True),
@@ -332,6 +337,9 @@ KEYS: dict[str, tuple[Callable[[object], bool], str, bool]] = {
         "the keys system and architecture",
         True,
     ),
+    "channels": (_texts, "a list of channels", False),
+    "conda_packages": (_texts, "a list of match specs", False),
+    "read_only": (lambda value: isinstance(value, bool), "true or false", False),
     "packages": (_texts, "a list of requirements", True),
     "dev_packages": (_texts, "a list of requirements", True),
     "env_file": (_texts, "a list of paths", False),
@@ -355,6 +363,9 @@ def _environment(name: str, text: str, file: Path) -> Environment:
         created=_time(said["created"], file),
         system=said["platform"]["system"],
         architecture=said["platform"]["architecture"],
+        read_only=said.get("read_only", False),
+        channels=tuple(said.get("channels", ())),
+        conda_packages=tuple(said.get("conda_packages", ())),
         packages=tuple(said["packages"]),
         dev_packages=tuple(said["dev_packages"]),
         env_file=tuple(Path(each) for each in said.get("env_file", ())),
@@ -409,6 +420,9 @@ def _dump(env: Environment, previous: str, folder: Path) -> str:
         "generation": env.generation,
         "created": env.created.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         "platform": {"system": env.system, "architecture": env.architecture},
+        "read_only": env.read_only or None,
+        "channels": list(env.channels) or None,
+        "conda_packages": list(env.conda_packages) or None,
         "packages": list(env.packages),
         "dev_packages": list(env.dev_packages),
         "env_file": [str(each) for each in env.env_file] or None,

@@ -71,7 +71,7 @@ def test_the_way_to_it_may_be_written_in_any_form(store, plain, actor, monkeypat
 
 
 def test_a_folder_that_is_no_venv_is_refused(store, tmp_path, actor):
-    with pytest.raises(InvalidInput, match=r"is not a venv \(it has no pyvenv.cfg\)"):
+    with pytest.raises(InvalidInput, match=r"is neither a venv \(it has no pyvenv.cfg\) nor a conda prefix"):
         adopt(store, tmp_path, name=None, actor=actor)
 
 

@@ -23,7 +23,7 @@ from venvoy.actions.freeze import freeze
 from venvoy.actions.observe import observe
 from venvoy.actions.points import Point, point
 from venvoy.actions.record import record
-from venvoy.actions.restore import restore
+from venvoy.actions.restore import How, restore
 from venvoy.errors import CommandFailed, EnvironmentNotFound, InvalidInput
 from venvoy.formats import FORMATS, UNHASHED
 from venvoy.formats.requirements import python_of
@@ -152,7 +152,7 @@ def test_what_was_exported_gives_the_same_bytes_again_when_it_is_restored(
 
     # A file of requirements says its Python in a comment, which is not for an installer to read.
     python = python_of(before) or None
-    made = restore(store, source, name="demo", actor=actor, force=True, python=python).environment
+    made = restore(store, source, name="demo", actor=actor, force=True, how=How(python=python)).environment
     if frozen:
         freeze(store, made, actor=actor)
 

@@ -16,7 +16,7 @@ from venvoy.actions.bases import interpreter
 from venvoy.actions.create import Plan, create
 from venvoy.actions.freeze import PUBLIC, freeze
 from venvoy.actions.record import wanted
-from venvoy.actions.restore import Restored, described, restore
+from venvoy.actions.restore import How, Restored, described, restore
 from venvoy.errors import CommandFailed, EnvironmentExists, InvalidInput, RuntimeUnavailable
 from venvoy.formats.environment_yml import EnvironmentYml
 from venvoy.formats.pylock import PylockToml
@@ -25,7 +25,10 @@ from venvoy.model import Change, Diff, Environment, Package
 
 @pytest.fixture
 def restored(store, actor) -> Callable[..., Restored]:
-    return lambda source, name=None, **given: restore(store, source, name=name, actor=actor, **given)
+    def made(source, name=None, *, force=False, **given):
+        return restore(store, source, name=name, actor=actor, force=force, how=How(**given))
+
+    return made
 
 
 @pytest.fixture
@@ -412,11 +415,20 @@ def test_another_patch_than_the_files_is_said(restored, wheelhouse, tmp_path, py
     assert result.other_python == (f"{minor}.99", result.environment.python_version)
 
 
+def test_what_only_conda_has_is_refused_where_a_venv_is_wanted(restored, tmp_path, store):
+    (tmp_path / "environment.yml").write_text("dependencies: [numpy=1.26]")
+
+    with pytest.raises(InvalidInput, match=r"numpy=1\.26 can only come from conda") as refused:
+        restored(tmp_path / "environment.yml", runtime="venv")
+
+    assert "--runtime conda" in refused.value.hint
+    assert nothing_left(store)
+
+
 @pytest.mark.parametrize(
     ("name", "content", "complaint"),
     [
         ("environment.yml", b"\xff\xfe", "is not UTF-8"),
-        ("environment.yml", b"dependencies: [numpy=1.26]", "can only come from conda"),
         ("environment.yml", b"name: ../../etc\n", "is no name for an environment"),
         ("pylock.toml", b"\xff", "is not UTF-8"),
         ("pylock.toml", b"a = 1", r"is not a pylock\.toml"),

@@ -175,6 +175,7 @@ def differing(example, actual, at="$"):
 def test_the_documented_shapes_are_what_the_program_prints(own):
     answers = {
         "error": own.json("show", "nobody"),
+        "package-managers": own.json("package-managers"),
         "init": own.json("init", "other", "--requirements", "requirements.txt"),
         "install": own.json("install", "demo", "gamma", "alpha==2.0"),
         "freeze": own.json("freeze", "demo"),

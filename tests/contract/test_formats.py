@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from venvoy.formats import FORMATS, UNHASHED, lacking
+from venvoy.errors import InvalidInput
+from venvoy.formats import CONDA, FORMATS, UNHASHED, lacking
 from venvoy.model import Package, Snapshot
 
 DATED = {"rocrate"}
@@ -97,7 +98,11 @@ def test_the_text_ends_as_a_text_file_should_or_is_one_line(form, snapshot):
 @given(written=snapshots)
 @pytest.mark.parametrize("name", FORMATS)
 def test_whatever_was_seen_can_be_written_and_encoded(name, written):
-    text = FORMATS[name].dump(written)
+    try:
+        text = FORMATS[name].dump(written)
+    except InvalidInput:  # what no tool can have installed is not locked
+        assert name in CONDA
+        return
 
     assert text.encode().decode() == text
     assert FORMATS[name].dump(replace(written, packages=tuple(reversed(written.packages)))) == text

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 from contextlib import suppress
+from dataclasses import replace
 
 import pytest
 import uv
@@ -90,6 +91,8 @@ def test_what_was_written_asks_for_the_same_again(snapshot):
             "strange @ https://example.org/a.zip?x=%20&y=1#sha256=ab",
             "torch==2.0+cpu",
         ),
+        channels=("conda-forge",),
+        conda=("python=3.12.1", "pip=26.3"),
     )
 
 
@@ -144,7 +147,7 @@ def _snapshot(*packages: Package):
     ],
 )
 def test_every_way_to_ask_for_a_python_is_read(entry, python):
-    assert depends(entry) == Wish(python=python)
+    assert depends(entry) == Wish(python=python, conda=(entry.strip(),))
 
 
 @pytest.mark.parametrize(
@@ -159,7 +162,7 @@ def test_every_way_to_ask_for_a_python_is_read(entry, python):
     ],
 )
 def test_every_way_to_ask_for_a_pip_is_read(entry, requirements):
-    assert depends(entry) == Wish(requirements=requirements)
+    assert depends(entry) == Wish(requirements=requirements, conda=(entry,))
 
 
 @pytest.mark.parametrize("entry", ["python=foo", "python=3.10|3.11", "python >", "pip=>3", "python[build=x]"])
@@ -210,6 +213,8 @@ def test_a_file_as_people_write_it():
             "git+https://example.org/p@main",
             "six==1.0 --hash=sha256:ab",
         ),
+        channels=("conda-forge",),
+        conda=("python>=3.10", "pip"),
     )
 
 
@@ -217,11 +222,81 @@ def test_several_pip_lists_are_one():
     assert load("dependencies:\n - pip: [a]\n - pip: [b]\n").requirements == ("a", "b")
 
 
-def test_what_only_conda_has_is_named():
-    with pytest.raises(
-        InvalidInput, match=r"numpy=1\.26, conda-forge::r-base, python-dateutil can only come from conda"
-    ):
-        load("dependencies: [python=3.12, numpy=1.26, 'conda-forge::r-base', python-dateutil, pip: [six]]\n")
+def test_what_no_venv_can_take_is_told_apart():
+    wish = load("dependencies: [python=3.12, pip=25, numpy=1.26, 'conda-forge::r-base', xz, 'gdal >=3', pip: [six]]\n")
+
+    assert wish.beyond == ("numpy=1.26", "conda-forge::r-base", "gdal >=3")
+    assert wish.conda == ("python=3.12", "pip=25", "numpy=1.26", "conda-forge::r-base", "xz", "gdal >=3")
+    assert wish.requirements == ("six",)
+
+
+def test_what_only_conda_understands_of_a_python_is_for_conda():
+    wish = load("dependencies: ['python=3.10|3.11', numpy]\n")
+
+    assert (wish.python, wish.conda) == ("", ("python=3.10|3.11", "numpy"))
+
+
+@pytest.mark.parametrize("channels", ["conda-forge", "[3]", "{a: b}", "['a b']", "[[a]]"])
+def test_channels_must_be_a_list_of_names(channels):
+    with pytest.raises(InvalidInput, match="channels must be a list"):
+        load(f"channels: {channels}\ndependencies: [numpy]\n")
+
+
+# --- conda -----------------------------------------------------------------------------------------------------------
+
+
+def of_conda(snapshot, *more: Package):
+    channel = "https://conda.anaconda.org/conda-forge"
+    packages = [
+        Package(ecosystem="conda", name=name, version=version, build=build, channel=channel)
+        for name, version, build in (("python", "3.12.1", "0_cpython"), ("_openmp_mutex", "4.5", "2_gnu"))
+    ]
+    return replace(snapshot(*packages, *more), channels=("conda-forge", "https://example.org/own"))
+
+
+def test_a_conda_environment_has_its_channels_its_packages_and_pips(snapshot):
+    assert form.dump(of_conda(snapshot, Package(name="six", version="1.0"))) == (
+        "name: demo\n"
+        "channels:\n"
+        "  - conda-forge\n"
+        "  - https://example.org/own\n"
+        "dependencies:\n"
+        "  - _openmp_mutex==4.5\n"
+        "  - python==3.12.1\n"
+        "  - pip:\n"
+        "      - six==1.0\n"
+    )
+
+
+def test_builds_are_named_on_demand(snapshot):
+    text = EnvironmentYml(builds=True).dump(of_conda(snapshot))
+
+    assert "  - python=3.12.1=0_cpython\n" in text
+
+
+@pytest.mark.parametrize("builds", [True, False])
+def test_a_conda_environment_is_read_back_as_the_same_state(snapshot, builds):
+    before = of_conda(
+        snapshot, Package(name="six", version="1.0"), Package(ecosystem="conda", name="zlib", version="1")
+    )
+    text = EnvironmentYml(builds=builds).dump(before)
+    wish = form.load(text.replace("zlib=1=", "zlib=1").replace("_openmp_mutex", "libgdal"), source="environment.yml")
+
+    state = form.state(wish, source="environment.yml")
+
+    assert wish.channels == before.channels
+    assert [(each.ecosystem, each.name, each.version) for each in state.packages] == [
+        ("conda", "libgdal", "4.5"), ("conda", "python", "3.12.1"), ("conda", "zlib", "1"), ("pypi", "six", "1.0"),
+    ]  # fmt: skip
+    assert {each.build for each in state.packages} == ({"2_gnu", "0_cpython", ""} if builds else {""})
+
+
+@pytest.mark.parametrize("spec", ["numpy", "numpy>=2", "numpy=2.*", "numpy 2|3", "numpy[version='>=2']"])
+def test_a_spec_that_leaves_its_version_open_is_no_state(spec):
+    wish = load(f'dependencies: ["{spec}"]\n')
+
+    with pytest.raises(InvalidInput, match="leaves its version open"):
+        form.state(wish, source="environment.yml")
 
 
 # --- wrong -----------------------------------------------------------------------------------------------------------
@@ -240,7 +315,7 @@ def test_what_only_conda_has_is_named():
         ("dependencies: [3]", "3 in dependencies is neither"),
         ("dependencies: [[a]]", "neither a package nor a pip list"),
         ("dependencies: [npm: [x]]", "neither a package nor a pip list"),
-        ("dependencies: [pip: [x], npm: [y]]", "neither a package nor a pip list|can only come from conda"),
+        ("dependencies: [pip: [x], npm: [y]]", "neither a package nor a pip list"),
         ("dependencies: [pip: six]", "pip must be a list of requirements"),
         ("dependencies: [pip: [3]]", "pip must be a list of requirements"),
         ("dependencies: [pip: ['not a requirement']]", "'not a requirement' under pip is not a requirement"),

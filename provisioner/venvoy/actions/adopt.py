@@ -1,4 +1,4 @@
-"""Take an existing venv as an environment, in place and unchanged."""
+"""Take an existing venv or conda prefix as an environment, in place and unchanged."""
 
 from __future__ import annotations
 
@@ -10,26 +10,34 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from ..errors import EnvironmentExists, InvalidInput
+from ..inventory import conda_meta
 from ..model import Actor, Environment
 from ..store import Store
 from .bases import base_of
+from .conda import channels_of
+from .create import CONDA_IMAGE
 from .observe import observe
 from .record import record
 
 _PLAIN = frozenset({".venv", "venv", ".env", "env", "prefix"})
 
 
-def adopt(store: Store, prefix: Path, *, name: str | None, actor: Actor) -> Environment:
-    """Give the venv at `prefix` a name (its folder's, or the project's for `.venv`) and record its state.
+def adopt(store: Store, prefix: Path, *, name: str | None, actor: Actor, writable: bool = False) -> Environment:
+    """Give the venv or conda prefix at `prefix` a name (by default its folder's) and record its state.
 
-    An adopted environment whose folder was moved is found again by adopting its new place under its name.
+    A conda prefix is read only unless it is said to be `writable`: conda, mamba or pixi think it theirs. An adopted
+    environment whose folder was moved is found again by adopting its new place under its name.
 
-    Raises InvalidInput for what is no venv, EnvironmentExists where the name or the venv is taken, RuntimeUnavailable
+    Raises InvalidInput for what is neither, EnvironmentExists where the name or the venv is taken, RuntimeUnavailable
     where its interpreter does not run.
     """
     prefix = Path(os.path.abspath(prefix))  # noqa: PTH100  # takes ".." out, keeps links
-    if not (prefix / "pyvenv.cfg").exists():
-        raise InvalidInput(f"{prefix} is not a venv (it has no pyvenv.cfg)", hint="make one: venvoy init NAME")
+    by_conda = conda_meta.is_prefix(prefix)
+    if not (by_conda or (prefix / "pyvenv.cfg").exists()):
+        raise InvalidInput(
+            f"{prefix} is neither a venv (it has no pyvenv.cfg) nor a conda prefix (it has no conda-meta)",
+            hint="make one: venvoy init NAME",
+        )
     if known := store.at(prefix):
         raise EnvironmentExists(
             f"{prefix} is the environment {known.name!r} already", hint=f"use it: venvoy run {known.name}"
@@ -37,7 +45,7 @@ def adopt(store: Store, prefix: Path, *, name: str | None, actor: Actor) -> Envi
     name = name or _name_for(prefix)
     with store.held(name):
         moved = _moved(store, name, prefix)
-        env = _described(store, prefix, name)
+        env = _of_conda(prefix, name, writable=writable) if by_conda else _described(store, prefix, name)
         if moved:
             env = replace(moved, prefix=prefix, python_version=env.python_version, base=env.base)
         store.save(env)
@@ -52,6 +60,8 @@ def adopt(store: Store, prefix: Path, *, name: str | None, actor: Actor) -> Envi
 
 def _name_for(prefix: Path) -> str:
     folder = prefix.parent if prefix.name in _PLAIN else prefix
+    if prefix.name == "default" and prefix.parent.name == "envs" and prefix.parent.parent.name == ".pixi":
+        folder = prefix.parent.parent.parent
     return re.sub(r"[^A-Za-z0-9._-]+", "-", folder.name).strip("._-")[:64].rstrip("._-")
 
 
@@ -65,6 +75,24 @@ def _moved(store: Store, name: str, prefix: Path) -> Environment | None:
     raise EnvironmentExists(
         f"an environment {name!r} exists already",
         hint=f"choose a name: venvoy adopt {prefix} --name OTHER",
+    )
+
+
+def _of_conda(prefix: Path, name: str, *, writable: bool) -> Environment:
+    records = conda_meta.records(prefix)
+    python = next((each.version for each in records if each.name == "python"), "")
+    return Environment(
+        name=name,
+        prefix=prefix,
+        runtime="conda",
+        python_version=python,
+        base_image=CONDA_IMAGE,
+        created=datetime.now(UTC).replace(microsecond=0),
+        system=platform.system(),
+        architecture=platform.machine(),
+        read_only=not writable,
+        channels=channels_of(each.package() for each in records),
+        conda_packages=tuple(each.spec for each in records if each.spec),
     )
 
 

@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from .. import files, inventory
-from ..errors import CommandFailed, InvalidInput, KernelUnusable
+from ..engine.request import place
+from ..errors import CommandFailed, InvalidInput, KernelUnusable, RuntimeUnavailable
+from ..formats.conda_lock import CondaLock
 from ..formats.environment_yml import EnvironmentYml
 from ..formats.pylock import PylockToml
 from ..formats.snapshot_json import SnapshotJson, digest
@@ -22,13 +24,16 @@ from ..process import OnLine
 from ..store import Store
 from . import payload
 from .bases import base_of
+from .channels import REPODATA, spec_lines
+from .conda import channels_of
 from .facts import facts
 from .freeze import freeze
+from .locks import lock_file, locked
 from .observe import observe
 from .packing import LEVEL, Member, Packed, pack
 from .signing import sign
 from .unpacking import FORMAT, MANIFEST, SIGNATURE
-from .vendor import Vendored, beside, requirements, vendor
+from .vendor import CHANNELS, Kept, Vendored, beside, requirements, vendor
 
 SUFFIX = ".venvoy.tar.zst"
 FACTS = "facts.json"
@@ -50,6 +55,29 @@ Make it again, without network:
     python{minor} restore.py FOLDER                 with Python alone, in the unpacked folder
     uv venv FOLDER && VIRTUAL_ENV=FOLDER uv pip sync --offline pylock.toml        with uv
 {missing}"""
+_README_CONDA = """\
+{name}: a conda environment with Python {python} for {platform}, as it was frozen on {frozen}.
+
+manifest.json   what is in here: every file with its size and sha256
+conda-lock.yml  every package with its address and hash (CEP 37)
+channels/       the packages of conda, as the channels that they came from
+specs.txt       the same as match specs
+pylock.toml, requirements.txt, wheels/   what came from the Python index, if anything did
+environment.yml, snapshot.json   what was installed, in conda's form and in venvoy's own
+history/        every change since the environment was made
+files/          notebooks, and the files that were named with them
+payload/        the kernel that venvoy lends to environments which have none
+facts.json      the processor, the numeric libraries and the settings of the machine where it was made
+
+Make it again, without network:
+
+    venvoy import-archive THE-ARCHIVE           with venvoy
+    micromamba create --prefix FOLDER --override-channels {channels} --file specs.txt
+    FOLDER/bin/python -m pip install --no-deps --require-hashes -r requirements.txt
+
+The second is micromamba's, and mamba and conda take it as well; the third is for what came from the index.
+{missing}"""
+SPECS = "specs.txt"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,19 +110,19 @@ def archive(
     InvalidInput for files that cannot be read, CommandFailed where the index is needed and does not answer.
     """
     named = _named(notebooks, inputs)
-    locked = locked_now(store, env, actor=actor, on_line=on_line)
-    vendored = vendor(store, env, locked, on_progress=on_progress, on_line=on_line)
+    lock = locked_now(store, env, actor=actor, on_line=on_line)
+    vendored = vendor(store, env, lock, on_progress=on_progress, on_line=on_line)
     members = [
-        *_lock_members(locked, vendored),
-        *_history_members(store.history(env.name)),
-        *(Member(name=f"wheels/{each.file.name}", path=each.file, sha256=each.sha256) for each in vendored.kept),
+        *lock_members(lock, vendored),
+        *_history_members(store.history(env.name), lock_file(store, env).name),
+        *file_members(vendored),
         *_payload_members(store, env, on_progress, on_line),
         *named,
-        Member(name=FACTS, data=_facts(store, env, locked.state)),
-        Member(name="restore.py", data=_restore_script()),
+        Member(name=FACTS, data=_facts(store, env, lock.state)),
+        *([] if env.runtime == "conda" else [Member(name="restore.py", data=_restore_script())]),
     ]
-    said = _said(env, locked, vendored, notebooks)
-    members.append(Member(name="README.txt", data=_readme(env, locked, said).encode()))
+    said = _said(env, lock, vendored, notebooks)
+    members.append(Member(name="README.txt", data=_readme(env, lock, said).encode()))
     members = sorted((_hashed(each) for each in members), key=lambda each: each.name)
     text = _json({**said, "members": {each.name: _announced(each) for each in members}})
     head = [Member(name=MANIFEST, data=text)]
@@ -103,7 +131,7 @@ def archive(
     packed = pack([*head, *members], target, compression="zst", on_progress=on_progress)
     return Archived(
         packed=packed,
-        snapshot=locked,
+        snapshot=lock,
         vendored=vendored,
         files=tuple(each.name for each in named),
         digest=hashlib.sha256(text).hexdigest(),
@@ -113,12 +141,10 @@ def archive(
 
 def locked_now(store: Store, env: Environment, *, actor: Actor, on_line: OnLine | None = None) -> Snapshot:
     """The lock of the state of now: that of the last freeze, or a new one."""
-    file = store.project(env.name) / "pylock.toml"
     now = observe(store, env)
-    if file.exists():
-        lock = PylockToml().load(file.read_text("utf-8"), source=str(file), environment=env.name)
-        if lock.state == digest(now):
-            return replace(lock, taken=_frozen_at(store.history(env.name), now).taken)
+    lock = locked(store, env)
+    if lock is not None and lock.state == digest(now):
+        return replace(lock, taken=_frozen_at(store.history(env.name), now).taken)
     if on_line is not None:
         on_line("freezing it first")
     return freeze(store, env, actor=actor, on_line=on_line).snapshot
@@ -130,22 +156,41 @@ def _frozen_at(history: History, now: Snapshot) -> Snapshot:
     return replace(now, taken=frozen[-1].at) if frozen else now
 
 
-def _lock_members(locked: Snapshot, vendored: Vendored) -> list[Member]:
-    beside_it = PylockToml().dump_beside(locked, beside(vendored.kept), folder="wheels")
-    return [
-        Member(name="pylock.toml", data=beside_it.encode()),
-        Member(name="requirements.txt", data=requirements(vendored.kept).encode()),
-        Member(name="environment.yml", data=EnvironmentYml().dump(locked).encode()),
-        Member(name="snapshot.json", data=SnapshotJson().dump(locked).encode()),
-    ]
+def lock_members(lock: Snapshot, vendored: Vendored) -> list[Member]:
+    """The lock in the words of everybody who may install it."""
+    texts = {
+        "environment.yml": EnvironmentYml(builds=True).dump(lock),
+        "snapshot.json": SnapshotJson().dump(lock),
+    }
+    from_index = replace(lock, packages=tuple(each for each in lock.packages if each.ecosystem == "pypi"))
+    by_conda = [each for each in lock.packages if each.ecosystem == "conda"]
+    if from_index.packages or not by_conda:
+        texts["pylock.toml"] = PylockToml().dump_beside(from_index, beside(vendored.kept), folder="wheels")
+        texts["requirements.txt"] = requirements(vendored.kept)
+    if by_conda:
+        texts[CondaLock().filename] = CondaLock().dump(lock)
+        texts[SPECS] = spec_lines(by_conda)
+    return [Member(name=name, data=text.encode()) for name, text in texts.items()]
 
 
-def _history_members(history: History) -> list[Member]:
+def file_members(vendored: Vendored) -> list[Member]:
+    """The wheels, and the files of conda channels with their indexes."""
+    members = [Member(name=f"wheels/{each.file.name}", path=each.file, sha256=each.sha256) for each in vendored.wheels]
+    for each in vendored.kept:
+        if each.ecosystem == "conda":
+            name = each.file.relative_to(vendored.folder).as_posix()
+            members.append(Member(name=name, path=each.file, sha256=each.sha256))
+    indexes = sorted((vendored.folder / CHANNELS).rglob(REPODATA))
+    members += [Member(name=each.relative_to(vendored.folder).as_posix(), data=each.read_bytes()) for each in indexes]
+    return members
+
+
+def _history_members(history: History, lock: str) -> list[Member]:
     """The log, the snapshots that it names, and the lock with the addresses."""
     digests = sorted({each.snapshot for each in history.entries()})
     texts = {f"history/snapshots/{each}.json": history.snapshot(each).encode() for each in digests}
     texts["history/log.jsonl"] = history.log.read_bytes()
-    texts["history/pylock.toml"] = (history.folder / "pylock.toml").read_bytes()
+    texts[f"history/{lock}"] = (history.folder / lock).read_bytes()
     return [Member(name=name, data=text) for name, text in texts.items()]
 
 
@@ -157,7 +202,7 @@ def _payload_members(
         return []
     try:
         wheels = payload.wheels(store, base_of(store, env.python), on_progress=on_progress)
-    except (CommandFailed, KernelUnusable) as error:
+    except (CommandFailed, KernelUnusable, RuntimeUnavailable) as error:
         if on_line is not None:
             on_line(f"the lent kernel is not carried along: {error.message}")
         return []
@@ -200,11 +245,12 @@ def _said(env: Environment, locked: Snapshot, vendored: Vendored, notebooks: Seq
         "platform": locked.platform,
         "base": locked.base,
         "base_image": env.base_image,
+        "runtime": env.runtime,
         "snapshot": locked.state,
         "frozen": f"{locked.taken:%Y-%m-%dT%H:%M:%SZ}",
         "compression": {"zstd": LEVEL},
         "notebooks": [each.name for each in notebooks],
-        "wheels": [asdict(each) | {"file": each.file.name} for each in vendored.kept],
+        "wheels": [asdict(each) | {"file": _inside(each, vendored)} for each in vendored.kept],
         "missing": [
             {"name": each.package.name, "version": each.package.version, "reason": each.reason}
             for each in vendored.missing
@@ -212,9 +258,16 @@ def _said(env: Environment, locked: Snapshot, vendored: Vendored, notebooks: Seq
     }
 
 
+def _inside(kept: Kept, vendored: Vendored) -> str:
+    """Where the file lies in the archive."""
+    return kept.file.name if kept.ecosystem == "pypi" else kept.file.relative_to(vendored.folder).as_posix()
+
+
 def _readme(env: Environment, locked: Snapshot, said: Mapping[str, Any]) -> str:
     missing = "".join(f"  {each['name']} {each['version']}: {each['reason']}\n" for each in said["missing"])
-    return _README.format(
+    text = _README_CONDA if env.runtime == "conda" else _README
+    return text.format(
+        channels=" ".join(f"--channel file://$PWD/{CHANNELS}/{place(each)}" for each in channels_of(locked.packages)),
         name=env.name,
         python=locked.language_version,
         minor=".".join(locked.language_version.split(".")[:2]),

@@ -164,7 +164,7 @@ def _names(arguments: list[str], *, conda: bool) -> Iterator[str]:
         if word in _WITH_VALUE:
             next(words, None)
         elif not word.startswith("-") and (name := _conda_name(word) if conda else _name(word)):
-            yield canonical(name)
+            yield name.lower() if conda else canonical(name)
 
 
 def _name(word: str) -> str:

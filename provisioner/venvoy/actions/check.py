@@ -23,6 +23,10 @@
 | `kernel-conflict` | a package of the environment breaks the kernel that is lent to it |
 | `env-file-missing` | a file of variables that config.yaml names is not there |
 | `system-site-packages` | (warning) packages of the system are seen, and not recorded |
+| `install-interrupted` | an installation into a conda prefix was cut short |
+| `record-broken` | a file among the records of conda packages is none |
+| `package-shadowed` | (warning) pip has replaced or removed what conda installed, and conda does not know |
+| `activation-failed` | (warning) the scripts that activate a conda environment fail |
 | `leftovers` | (warning) what an interrupted build left behind |
 
 What cannot be judged while something before it is broken is left out: an environment without a folder has no packages.
@@ -33,19 +37,23 @@ from __future__ import annotations
 import json
 import os
 import platform
+import re
 import shlex
 from collections.abc import Container, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from .. import inventory, process
 from ..errors import RuntimeUnavailable, VenvoyError
-from ..inventory import Distribution, dist_info, fit, venv
+from ..inventory import Distribution, conda_meta, dist_info, fit, venv
 from ..inventory.damage import Damage, Kind, damages
+from ..inventory.dist_info import canonical
 from ..model import Base, Command, Environment, Finding
 from ..runtimes.host import FOREIGN
 from ..store import Store, generation_folder
 from . import payload
+from .activation import activation
 from .bases import base_of
+from .check_conda import of_conda
 
 _SHOWN = 3
 """How many of a list are named in a sentence."""
@@ -89,8 +97,21 @@ def visible(env: Environment) -> tuple[Distribution, ...]:
 
 
 def lacking(env: Environment, base: Base, there: Iterable[Distribution]) -> tuple[fit.Need, ...]:
-    """What the environment's distributions and its config.yaml need and do not have."""
-    return fit.unmet(there, (*env.packages, *env.dev_packages), fit.markers(base.version, base.platform))
+    """What the environment's distributions and its config.yaml need and do not have.
+
+    What conda has installed is not judged by Python's metadata: conda itself knows what that needs.
+    """
+    found = fit.unmet(there, (*env.packages, *env.dev_packages), fit.markers(base.version, base.platform))
+    own = inventory.from_conda(env.prefix)
+    return tuple(each for each in found if re.split(r"[\s\[]", each.owner)[0] not in own)
+
+
+def damaged(env: Environment) -> tuple[Damage, ...]:
+    """The distributions that are not whole; of conda's own the records tell (`check_conda`)."""
+    own = inventory.from_conda(env.prefix)
+    shadowed = {canonical(each.name) for each in conda_meta.shadowed(env.prefix, conda_meta.records(env.prefix))}
+    found = damages(inventory.site_folders(env.prefix))
+    return tuple(each for each in found if each.name not in own and not (each.kind == "husk" and each.name in shadowed))
 
 
 def unfit(env: Environment, base: Base) -> tuple[Distribution, ...]:
@@ -99,16 +120,27 @@ def unfit(env: Environment, base: Base) -> tuple[Distribution, ...]:
     if (base.platform, base.libc.partition("-")[0]) != ours:
         return ()  # an interpreter that runs in emulation, or with another C library, takes other wheels than we know
     supported = fit.supported(base.version, base.abi)
+    own = inventory.from_conda(env.prefix)
     return tuple(
         each
         for each in inventory.distributions(env.prefix)
-        if each.tags and not any(part in supported for tag in each.tags for part in fit.expanded(tag))
+        if each.name not in own
+        and each.tags
+        and not any(part in supported for tag in each.tags for part in fit.expanded(tag))
     )
 
 
 def _of_prefix(store: Store, env: Environment) -> Iterator[Finding]:
     if not env.prefix.is_dir():
         yield _prefix_gone(store, env)
+        return
+    if env.runtime == "conda":
+        yield from of_conda(store, env)
+        if problem := activation(store, env).problem:
+            mend = "see what they do: " + shlex.join(("ls", str(env.prefix / "etc/conda/activate.d")))
+            yield Finding(code="activation-failed", message=problem, mend=mend, severity="warning")
+        if env.python.exists():
+            yield from _of_index(store, env)
         return
     repair = _repair(env)
     for place, count in venv.written_for(env.prefix).items():
@@ -127,9 +159,20 @@ def _of_prefix(store: Store, env: Environment) -> Iterator[Finding]:
             mend=f"venvoy restore {_record(store, env)} {env.name}-alone",
             severity="warning",
         )
-    damaged = damages(inventory.site_folders(env.prefix))
-    yield from _of_damage(env, damaged)
-    yield from _of_interpreter(store, env, damaged)
+    broken = damaged(env)
+    yield from _of_damage(env, broken)
+    yield from _of_interpreter(store, env, broken)
+
+
+def _of_index(store: Store, env: Environment) -> Iterator[Finding]:
+    """What pip and uv have put into a conda prefix: conda's own packages are not judged by Python's metadata."""
+    try:
+        base = usable(store, env)
+    except RuntimeUnavailable:
+        return  # told already
+    yield from _of_damage(env, damaged(env))
+    yield from _of_needs(env, base, doubled=frozenset())
+    yield from _of_kernel(store, env, base)
 
 
 def _prefix_gone(store: Store, env: Environment) -> Finding:

@@ -5,25 +5,29 @@ from __future__ import annotations
 import os
 import platform
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from .. import files, process, runtimes
+from .. import files, inventory, process, runtimes
+from ..engine.request import Request
 from ..errors import EnvironmentExists, InvalidInput
 from ..history import Event
 from ..managers import uv
-from ..model import Actor, Asked, Base, Environment
+from ..model import Actor, Asked, Base, Environment, Kind, OnProgress
 from ..process import OnLine
-from ..store import Store, generation_folder, new_generation
+from ..store import Store, generation_folder, new_generation, reached_by
+from . import conda
 from .asked import asked_in
-from .bases import interpreter, without_environment
+from .bases import VERSION, interpreter, without_environment
 from .observe import observe
 from .record import record
 from .relocate import relocate
 
 Fill = Callable[[Environment], None]
+CONDA_IMAGE = "mambaorg/micromamba:1.5.8"
+"""What an image of a conda environment is built on: it has nothing in it but micromamba."""
 REQUIREMENTS = "requirements.txt"
 DEV_REQUIREMENTS = "requirements-dev.txt"
 _RELATIVE = re.compile(
@@ -37,13 +41,20 @@ _RELATIVE = re.compile(
 class Plan:
     """What a new environment should be. `python` is a version or a path; `force` replaces one of the same name.
 
+    `runtime` is "venv" or "conda", None that of the one which is replaced, or else a venv. A conda environment is made
+    of `specs` (match specs) from `channels`; `scripts` allows its packages' own scripts to run after they are linked.
+
     `pins` is the text of its requirements.txt where that is a record of what came out, not anybody's wish; `texts` are
     the requirements files by name where they are known already. With `keep` the one that is replaced stays on disk, for
     going back to it. Without `seed` it gets no pip but the one that its own packages may bring.
     """
 
     name: str
+    runtime: Kind | None = None
     python: str | None = None
+    channels: tuple[str, ...] = ()
+    specs: tuple[str, ...] | None = None
+    scripts: bool = False
     requirements: Path | None = None
     dev_requirements: Path | None = None
     pins: str | None = None
@@ -64,11 +75,12 @@ def create(
     event: Event = "change",
     fill: Fill | None = None,
     on_line: OnLine | None = None,
+    on_progress: OnProgress | None = None,
 ) -> Environment:
     """Make the environment and record its first state.
 
-    `fill` puts the packages in; without it they come from the requirements files of the plan or, with `force`, from
-    those that lie in the environment's folder. `event` and `asked` are for the record; what was asked for is otherwise
+    `fill` puts the packages in; without it they come from the plan's specs and requirements files or, with `force`,
+    from those that the environment had. `event` and `asked` are for the record; what was asked for is otherwise
     what the requirements files list. Whatever fails, and whenever, the old environment stays as it was; a
     new one is either whole or not there.
 
@@ -77,14 +89,19 @@ def create(
     with store.held(plan.name):
         old = _replaceable(store, plan)
         texts = _requirement_texts(store, plan)
-        base = interpreter(store, plan.python or (old.python_version.rpartition(".")[0] if old else None))
+        base = None if _kind(plan, old) == "conda" else interpreter(store, _python(plan, old))
         store.tidy(plan.name)
         env = _described(plan, base, texts, prefix=_prefix(store, plan, old), old=old)
         folder_is_new = not store.folder(plan.name).exists()
         files.private(store.folder(plan.name))
         try:
             store.begin(env)
-            _build(env, base, fill or _from_files(texts, on_line), seed=plan.seed, on_line=on_line)
+            if base:
+                _begun(env, base, seed=plan.seed, on_line=on_line)
+                filled = fill or _from_files(texts, on_line)
+            else:
+                filled = fill or _solved(plan, actor, texts, on_line, on_progress)
+            env = _filled(env, filled)
             store.commit(env, texts, keep=plan.keep)
         except BaseException:
             store.tidy(plan.name)
@@ -146,36 +163,122 @@ def _empty(prefix: Path) -> bool:
     return prefix.is_dir() and not prefix.is_symlink() and not any(prefix.iterdir())
 
 
+def _kind(plan: Plan, old: Environment | None) -> str:
+    return plan.runtime or (old.runtime if old else "venv")
+
+
+def _python(plan: Plan, old: Environment | None) -> str | None:
+    """The Python that is asked for, or the minor version that is there."""
+    if plan.python or not old or not old.python_version:
+        return plan.python
+    return ".".join(old.python_version.split(".")[:2])
+
+
 def _described(
-    plan: Plan, base: Base, texts: Mapping[str, str], *, prefix: Path, old: Environment | None
+    plan: Plan, base: Base | None, texts: Mapping[str, str], *, prefix: Path, old: Environment | None
 ) -> Environment:
     wished = {} if plan.pins is not None else texts
-    return Environment(
+    env = Environment(
         name=plan.name,
         prefix=prefix,
-        python_version=base.version,
-        base=base.path,
-        base_image=f"python:{base.minor}-slim",
+        runtime=_kind(plan, old),
         generation=new_generation(),
         created=datetime.now(UTC).replace(microsecond=0),
         system=platform.system(),
-        architecture=base.platform.partition("-")[2],
+        architecture=platform.machine(),
         packages=_listed(wished.get(REQUIREMENTS, "")),
         dev_packages=_listed(wished.get(DEV_REQUIREMENTS, "")),
         env_file=plan.env_file or (old.env_file if old else ()),
     )
+    if base:
+        return replace(
+            env,
+            python_version=base.version,
+            base=base.path,
+            base_image=f"python:{base.minor}-slim",
+            architecture=base.platform.partition("-")[2],
+        )
+    kept = old if old and old.runtime == "conda" else None
+    return replace(
+        env,
+        channels=plan.channels or (kept.channels if kept else conda.channels()),
+        conda_packages=_specs(plan, kept),
+        base_image=CONDA_IMAGE,
+    )
 
 
-def _build(env: Environment, base: Base, fill: Fill, *, seed: bool, on_line: OnLine | None) -> None:
-    """Build the generation beside the prefix, and write its scripts as if it stood there already."""
-    aside = replace(env, prefix=generation_folder(env.prefix, env.generation or ""))
-    aside.prefix.parent.mkdir(parents=True, exist_ok=True)
+def _specs(plan: Plan, old: Environment | None) -> tuple[str, ...]:
+    """What a conda environment is made of: what is asked for, a Python, and pip, which most people look for."""
+    if plan.python and not VERSION.fullmatch(plan.python):
+        raise InvalidInput(
+            f"{plan.python!r} is not a version of Python: a conda environment gets its own from a channel",
+            hint="write it as 3.12 or 3.12.1",
+        )
+    asked = plan.specs if plan.specs is not None else old.conda_packages if old else ()
+    if not plan.seed:
+        return asked
+    named = {each: name_in(each) for each in asked}
+    if plan.python:
+        return (f"python={plan.python}", *(each for each in asked if named[each] != "python"), *_pip(named.values()))
+    return (*(() if "python" in named.values() or asked else ("python",)), *asked, *(() if asked else ("pip",)))
+
+
+def _pip(names: Iterable[str]) -> tuple[str, ...]:
+    return () if "pip" in names else ("pip",)
+
+
+def name_in(spec: str) -> str:
+    """The package that a match spec names."""
+    return re.split(r"[\s=<>!~\[]", spec.strip().rpartition("::")[2], maxsplit=1)[0].lower()
+
+
+def _begun(env: Environment, base: Base, *, seed: bool, on_line: OnLine | None) -> None:
+    """An empty venv for the generation, beside the prefix."""
+    aside = _aside(env)
     process.run(without_environment(uv.create(aside.prefix, base.path, prompt=env.name)), on_line=on_line)
     files.replace(aside.prefix / ".gitignore", "*\n")
     if seed:
         process.run(runtimes.get(env.runtime).command(aside, uv.install(aside.python, "pip")), on_line=on_line)
+
+
+def _filled(env: Environment, fill: Fill) -> Environment:
+    """Fill the generation, and write its scripts as if it stood in its place already."""
+    aside = _aside(env)
     fill(aside)
     relocate(aside.prefix, (str(aside.prefix),), env.prefix)
+    if env.runtime != "conda":
+        return env
+    records = inventory.conda_meta.records(aside.prefix)
+    version = next((each.version for each in records if each.name == "python"), "")
+    # What was asked for may have been brought in step with what is there.
+    return replace(env, python_version=version, conda_packages=tuple(each.spec for each in records if each.spec))
+
+
+def _aside(env: Environment) -> Environment:
+    aside = replace(env, prefix=generation_folder(env.prefix, env.generation or ""))
+    aside.prefix.parent.mkdir(parents=True, exist_ok=True)
+    return aside
+
+
+def _solved(
+    plan: Plan, actor: Actor, texts: Mapping[str, str], on_line: OnLine | None, on_progress: OnProgress | None
+) -> Fill:
+    """A conda prefix of what its environment lists, and what requirements files list on top of it."""
+
+    def fill(env: Environment) -> None:
+        request = Request(
+            verb="change",
+            source=conda.source(env.channels),
+            prefix=str(env.prefix),
+            written_for=str(reached_by(env.prefix, env.generation or "")),
+            specs=env.conda_packages,
+            scripts=plan.scripts,
+            command=actor.command,
+        )
+        conda.ask(request, doing=f"cannot make {env.name!r}", on_line=on_line, on_progress=on_progress)
+        _from_files(texts, on_line)(env)
+
+    return fill
 
 
 def _from_files(texts: Mapping[str, str], on_line: OnLine | None) -> Fill:
@@ -240,6 +343,8 @@ def _listed(text: str) -> tuple[str, ...]:
 
 def _asked(env: Environment) -> tuple[Asked, ...]:
     named = asked_in([f"pip install {' '.join(map(_quoted, (*env.packages, *env.dev_packages)))}"])
+    if env.conda_packages:
+        named += (Asked(tool="venvoy", verb="install", names=tuple(sorted(map(name_in, env.conda_packages)))),)
     return tuple(Asked(tool="venvoy", verb="install", names=each.names) for each in named if each.names)
 
 

@@ -31,7 +31,7 @@ def delete(store: Store, env: Environment, *, record: bool = False) -> None:
 
 def _forget(project: Path) -> None:
     """Remove the record from a project folder, and the folder where nothing of the user's lies in it."""
-    ours = ("environment.yml", "environment_[0-9]*.yml", "pylock.toml", ".last_updated", ".venvoy")
+    ours = ("environment.yml", "environment_[0-9]*.yml", "pylock.toml", "conda-lock.yml", ".last_updated", ".venvoy")
     for path in (each for pattern in ours for each in project.glob(pattern)):
         files.remove(path)
     with contextlib.suppress(OSError):

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import replace
 
 from packaging.requirements import InvalidRequirement, Requirement
 
 from ..inventory import Distribution, fit
 from ..inventory.dist_info import canonical
-from ..model import Snapshot
+from ..model import Package, Snapshot
 
 PIP = "pip"
 """Put into every environment by whoever makes it; it counts as asked for only when somebody did."""
@@ -27,7 +27,12 @@ def told_apart(snapshot: Snapshot, wanted: Iterable[str], distributions: Iterabl
     direct = {each.name for each in snapshot.packages if each.name not in came_along | {PIP}}.union(wanted)
     # What requires each other in a circle has nobody else who asked for it.
     direct |= {each.name for each in snapshot.packages} - _reached(direct, requires) - {PIP}
-    return replace(snapshot, packages=tuple(replace(each, direct=each.name in direct) for each in snapshot.packages))
+    return replace(snapshot, packages=tuple(_told(each, direct) for each in snapshot.packages))
+
+
+def _told(package: Package, direct: Container[str]) -> Package:
+    """Conda keeps who was asked for in its own records."""
+    return replace(package, direct=bool(package.direct) if package.ecosystem == "conda" else package.name in direct)
 
 
 def only_for(

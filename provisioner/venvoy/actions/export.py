@@ -12,22 +12,27 @@ from typing import Any
 
 from .. import files
 from ..errors import InvalidInput
-from ..formats import FORMATS, IMAGES, UNHASHED, lacking
+from ..formats import CONDA, FORMATS, IMAGES, UNHASHED, lacking
+from ..formats.conda_lock import CondaLock
+from ..formats.environment_yml import EnvironmentYml, written
 from ..formats.pylock import PylockToml
+from ..formats.rattler_lock import RattlerLock
 from ..formats.requirements import reason
 from ..formats.rocrate import Part, Ran, RoCrate
 from ..formats.snapshot_json import digest
-from ..history import History
-from ..model import Actor, Environment, Package, Snapshot
+from ..model import Actor, Environment, Package, Snapshot, Wish
 from ..process import OnLine
 from ..store import Store
 from .archive import locked_now
+from .create import CONDA_IMAGE
+from .elsewhere import everywhere
 from .freeze import Unpinned
+from .locks import lock_of, read_lock
 from .observe import observe
 from .points import Point
 from .universal import Elsewhere, universal
 
-ANYWHERE = frozenset({"pylock", "requirements"})
+ANYWHERE = frozenset({"pylock", "requirements", "conda-lock", "pixi"})
 """The formats that can be for several platforms at once."""
 
 
@@ -36,13 +41,16 @@ class Order:
     """What is wished: a format (`formats.FORMATS`), and where to; None for nowhere.
 
     The state is that of `point`, or of now. `platforms` resolve the lock for others than this one
-    (`formats.platforms`); `notebooks` make a research object that of their runs on `inputs`.
+    (`formats.platforms`). An environment.yml has the `builds` of conda packages on demand, or, `from_history`, only what
+    somebody asked for, as they asked for it. `notebooks` make a research object that of their runs on `inputs`.
     """
 
     form: str
     target: Path | None = None
     point: Point | None = None
     platforms: tuple[str, ...] = ()
+    builds: bool = False
+    from_history: bool = False
     notebooks: tuple[Path, ...] = ()
     inputs: tuple[Path, ...] = ()
 
@@ -97,12 +105,20 @@ def export(store: Store, name: str, order: Order, *, actor: Actor, on_line: OnLi
     taken = _taken(store, name, order, actor=actor, on_line=on_line)
     snapshot = _for(form, taken, None if order.point else store.environment(name))
     elsewhere: Elsewhere | None = None
-    if order.platforms:
+    if form in CONDA and snapshot.kind != "conda":
+        raise InvalidInput(f"{name!r} is a venv: {form} is for conda environments", hint="yaml and pylock are for all")
+    if order.platforms and form in CONDA:
+        found = everywhere(store.environment(name), snapshot, order.platforms, on_line=on_line)
+        dump_all = CondaLock().dump_all if form == "conda-lock" else RattlerLock().dump_all
+        said = _Said(text=dump_all(found.snapshots), remarks=found.remarks)
+    elif order.platforms:
         elsewhere = universal(store.environment(name), snapshot, order.platforms, on_line=on_line)
         cut = elsewhere.tailored
         said = _Said(text=cut.requirements() if form == "requirements" else cut.toml())
     elif form == "rocrate":
         said = _research(snapshot, place.parent if place else Path.cwd(), order)
+    elif form == "yaml" and (order.builds or order.from_history):
+        said = _Said(text=_yaml(store.environment(name), snapshot, order))
     else:
         said = _Said(text=FORMATS[form].dump(snapshot))
     beside = _lock_beside(snapshot, place) if place and form == "rocrate" else None
@@ -129,12 +145,26 @@ class _Said:
     remarks: tuple[str, ...] = ()
 
 
+def _yaml(env: Environment, snapshot: Snapshot, order: Order) -> str:
+    if not order.from_history:
+        return EnvironmentYml(builds=True).dump(snapshot)
+    conda = env.conda_packages if env.runtime == "conda" else (f"python={snapshot.language_version}", "pip")
+    wish = Wish(
+        name=env.name, channels=env.channels or ("conda-forge",), conda=tuple(sorted(conda)), requirements=env.packages
+    )
+    return written(wish)
+
+
 def _possible(order: Order) -> None:
     form = order.form
     if form not in FORMATS:
         raise InvalidInput(f"there is no format {form!r}", hint=f"there is: {', '.join(FORMATS)}")
     if order.platforms and form not in ANYWHERE:
-        raise InvalidInput(f"{form} is for one platform", hint="pylock and requirements can be for several")
+        raise InvalidInput(f"{form} is for one platform", hint=f"{', '.join(sorted(ANYWHERE))} can be for several")
+    if (order.builds or order.from_history) and form != "yaml":
+        raise InvalidInput(f"--builds and --from-history are for yaml, not {form}")
+    if order.from_history and order.point:
+        raise InvalidInput("what was asked for at an earlier point is not known in the words of then")
     if (order.notebooks or order.inputs) and form != "rocrate":
         raise InvalidInput(f"{form} says nothing of notebooks and files", hint="rocrate does, and archive takes them")
     if order.inputs and not order.notebooks:
@@ -146,7 +176,7 @@ def _taken(store: Store, name: str, order: Order, *, actor: Actor, on_line: OnLi
     state = point.snapshot if point else observe(store, store.environment(name))
     if order.form == "yaml":
         return _Taken(state=state)
-    kept = _kept(store.history(name), state)
+    kept = _kept(store, name, state)
     if kept or order.form in UNHASHED:
         return _Taken(state=state, lock=kept)
     if point:
@@ -159,14 +189,15 @@ def _taken(store: Store, name: str, order: Order, *, actor: Actor, on_line: OnLi
     return _Taken(state=state, lock=lock, new=True)
 
 
-def _kept(history: History, state: Snapshot) -> Snapshot | None:
+def _kept(store: Store, name: str, state: Snapshot) -> Snapshot | None:
     """The lock of the last freeze with its time, if it is of that very state."""
-    file = history.folder / PylockToml().filename
+    history = store.history(name)
+    file = history.folder / lock_of(state.kind).filename
     now = digest(state)
     times = [each.at for each in history.entries() if each.event == "freeze" and each.snapshot == now]
     if not (times and file.is_file()):
         return None
-    lock = PylockToml().load(_text(file), source=str(file), environment=history.folder.name)
+    lock = read_lock(file, environment=name, platform=state.platform)
     return replace(lock, taken=times[-1]) if lock.state == now else None
 
 
@@ -175,10 +206,9 @@ def _for(form: str, taken: _Taken, env: Environment | None) -> Snapshot:
     if taken.lock is None:
         return taken.state
     if form == "lock":
-        known = {each.name: each for each in taken.lock.packages if each.origin == "index"}
-        return replace(
-            taken.state, packages=tuple(_filled(each, known.get(each.name)) for each in taken.state.packages)
-        )
+        known = {(each.ecosystem, each.name): each for each in taken.lock.packages if each.origin == "index"}
+        packages = tuple(_filled(each, known.get((each.ecosystem, each.name))) for each in taken.state.packages)
+        return replace(taken.state, packages=packages)
     if form in IMAGES and not taken.lock.platform.startswith("linux"):
         raise InvalidInput(
             f"an image is one of Linux, and the files of this lock are for {taken.lock.platform}",
@@ -195,7 +225,11 @@ def _filled(package: Package, known: Package | None) -> Package:
 
 def _image(env: Environment | None) -> str:
     """The image that somebody chose; every environment says one, of its minor version, when nobody did."""
-    if env is None or env.base_image == f"python:{'.'.join(env.python_version.split('.')[:2])}-slim":
+    if (
+        env is None
+        or env.base_image == CONDA_IMAGE
+        or env.base_image == f"python:{'.'.join(env.python_version.split('.')[:2])}-slim"
+    ):
         return ""
     return env.base_image
 

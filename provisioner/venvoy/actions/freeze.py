@@ -14,9 +14,10 @@ from packaging.version import InvalidVersion, Version
 
 from .. import inventory, process
 from ..errors import CommandFailed
-from ..formats.pylock import PylockToml, is_pinned, parse
+from ..formats.conda_lock import CondaLock
+from ..formats.pylock import is_pinned, parse
 from ..formats.snapshot_json import SnapshotJson, digest
-from ..inventory import Distribution, recorded
+from ..inventory import Distribution, conda_meta, recorded
 from ..managers import uv
 from ..model import Actor, Environment, Package, Snapshot
 from ..process import OnLine
@@ -24,6 +25,7 @@ from ..store import Store
 from .bases import without_environment
 from .direct import only_for, told_apart
 from .lists import names
+from .locks import lock_of
 from .observe import observe
 from .record import record, wanted
 
@@ -64,16 +66,23 @@ class Frozen:
     path: Path
     unpinned: tuple[Unpinned, ...]
     left_out: tuple[Package, ...] = ()
+    remarks: tuple[str, ...] = ()
 
 
 def freeze(
-    store: Store, env: Environment, *, actor: Actor, include_dev: bool = False, on_line: OnLine | None = None
+    store: Store,
+    env: Environment,
+    *,
+    actor: Actor,
+    include_dev: bool = False,
+    platforms: Sequence[str] = (),
+    on_line: OnLine | None = None,
 ) -> Frozen:
-    """Lock the environment as it is now, into pylock.toml beside its record.
+    """Lock the environment as it is now, beside its record: into pylock.toml, or conda-lock.yml for conda.
 
     What is there for development alone (`development`) is left out of the lock without `include_dev`; the entry of the
-    record is of the whole state in any case. Raises CommandFailed when the index cannot be asked, or when the
-    environment changes while it is locked.
+    record is of the whole state in any case. A conda environment can be locked for other `platforms` at once. Raises
+    CommandFailed when the index cannot be asked, or when the environment changes while it is locked.
     """
     history = store.history(env.name)
     snapshot = observe(store, env)
@@ -81,17 +90,35 @@ def freeze(
     distributions = inventory.distributions(env.prefix)
     known = told_apart(snapshot, wanted(history.entries()), distributions)
     dev = frozenset() if include_dev else development(env, known, distributions)
-    trees = {each.name: recorded.tree(each) for each in distributions}
-    kept = tuple(replace(each, tree=trees[each.name]) for each in known.packages if each.name not in dev)
+    trees = trees_of(env, distributions)
+    kept = tuple(
+        replace(each, tree=trees.get((each.ecosystem, each.name), ""))
+        for each in known.packages
+        if each.name not in dev
+    )
     locked = replace(known, packages=_pinned(env, kept, distributions, on_line), state=digest(snapshot))
+    remarks: tuple[str, ...] = ()
+    if platforms:
+        from .elsewhere import everywhere  # noqa: PLC0415  # which itself looks up what is public here
+
+        found = everywhere(env, locked, platforms, on_line=on_line)
+        text, remarks = CondaLock().dump_all(found.snapshots), found.remarks
+    else:
+        text = lock_of(env.runtime).dump(locked)
     if digest(observe(store, env)) != digest(snapshot):
         raise CommandFailed(f"{env.name!r} changed while it was locked", hint="freeze it again when it is at rest")
     with history.locked():
-        path = history.write("pylock.toml", PylockToml().dump(locked))
+        path = history.write(lock_of(env.runtime).filename, text)
         history.keep(digest(snapshot), SnapshotJson().dump(snapshot))
         history.append("freeze", at=snapshot.taken, actor=actor, asked=(), snapshot=digest(snapshot))
     left_out = tuple(each for each in known.packages if each.name in dev)
-    return Frozen(snapshot=locked, path=path, unpinned=unpinned(locked), left_out=left_out)
+    return Frozen(snapshot=locked, path=path, unpinned=unpinned(locked), left_out=left_out, remarks=remarks)
+
+
+def trees_of(env: Environment, distributions: Iterable[Distribution]) -> dict[tuple[str, str], str]:
+    """The digest of the files of everything that is installed, by ecosystem and name."""
+    found = {("pypi", each.name): recorded.tree(each) for each in distributions}
+    return found | {("conda", each.name): each.tree for each in conda_meta.records(env.prefix)}
 
 
 def development(env: Environment, snapshot: Snapshot, distributions: Iterable[Distribution]) -> frozenset[str]:
@@ -105,7 +132,7 @@ def reachable(env: Environment, packages: Sequence[Package]) -> dict[str, str]:
 
     A mirror or a private index gives its own addresses, which no lock should name. Raises CommandFailed.
     """
-    found = _on_index(env, [each for each in packages if each.origin == "index" and _nameable(each)], None)
+    found = _on_index(env, [each for each in packages if _on_an_index(each)], None)
     files = [file for each in found.values() for file in (*(each.wheels or ()), *((each.sdist,) if each.sdist else ()))]
     return {file.hashes["sha256"]: file.url for file in files if file.url and "sha256" in file.hashes}
 
@@ -116,6 +143,8 @@ def unpinned(snapshot: Snapshot) -> tuple[Unpinned, ...]:
 
 
 def _reason(package: Package) -> str:
+    if package.ecosystem == "conda":
+        return "its channel is a folder of this machine" if package.sha256 else "its record has no sha256"
     return "from a private index" if package.origin == "index" and package.sha256 else _REASONS[package.origin]
 
 
@@ -125,17 +154,21 @@ def _pinned(
     distributions: Iterable[Distribution],
     on_line: OnLine | None,
 ) -> tuple[Package, ...]:
-    files = _on_index(env, [each for each in packages if each.origin == "index" and _nameable(each)], on_line)
+    files = _on_index(env, [each for each in packages if _on_an_index(each)], on_line)
     tags = {each.name: frozenset(each.tags) for each in distributions}
     unhashed = {each.name for each in packages if each.origin == "archive" and not each.sha256}
     return tuple(
         _filled(each, files[each.name], tags.get(each.name, frozenset()))
-        if each.name in files
+        if each.ecosystem == "pypi" and each.name in files
         else _hashed(env, each)
         if each.name in unhashed
         else each
         for each in packages
     )
+
+
+def _on_an_index(package: Package) -> bool:
+    return package.ecosystem == "pypi" and package.origin == "index" and _nameable(package)
 
 
 def _nameable(package: Package) -> bool:

@@ -5,24 +5,24 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from .. import process, runtimes
-from ..errors import CommandFailed, EnvironmentExists, InvalidInput
+from ..errors import CommandFailed, EnvironmentExists
 from ..formats.environment_yml import requirement as pin
-from ..formats.pylock import PylockToml
 from ..formats.snapshot_json import digest
 from ..history import Entry, Event
 from ..inventory.dist_info import canonical
-from ..managers import uv
-from ..model import Actor, Asked, Diff, Environment, Snapshot
+from ..model import Actor, Asked, Diff, Environment, OnProgress, Snapshot
 from ..process import OnLine
 from ..store import Store, generation_folder
 from .bases import nearest
-from .create import DEV_REQUIREMENTS, REQUIREMENTS, Fill, Plan, create
+from .create import DEV_REQUIREMENTS, REQUIREMENTS, Fill, Plan, create, name_in
 from .diff import diff
+from .exactly import exactly
 from .lists import fitted, names
+from .locks import locked
 from .observe import observe
 from .points import Point
 from .record import record, wanted
+from .vendor import stock_of
 
 KEEP = 1
 """How many replaced prefixes stay on disk for going back to them at once."""
@@ -54,6 +54,7 @@ def go_back(
     actor: Actor,
     event: Event = "change",
     on_line: OnLine | None = None,
+    on_progress: OnProgress | None = None,
 ) -> Returned:
     """Give the environment the packages of `point`, and write that down; the state before stays for `undo`.
 
@@ -71,7 +72,8 @@ def go_back(
     if kept:
         returned = _swapped(store, kept, actor=actor, asked=asked, event=event)
     else:
-        returned = _built(store, env, point, actor=actor, asked=asked, event=event, on_line=on_line)
+        fill = _filler(store, env, point, actor, on_line, on_progress)
+        returned = _built(store, env, point, fill, actor=actor, asked=asked, event=event, on_line=on_line)
     return Returned(
         environment=returned,
         point=point,
@@ -105,14 +107,10 @@ def kept_at(store: Store, env: Environment, snapshot: Snapshot) -> Environment |
 
 def locked_at(store: Store, env: Environment, snapshot: Snapshot) -> Snapshot | None:
     """What the lock of the last freeze says, if it was made of just that state."""
-    file = store.project(env.name) / "pylock.toml"
-    try:
-        text = file.read_text("utf-8")
-        lock = PylockToml().load(text, source=str(file))
-    except (OSError, InvalidInput):
+    lock = locked(store, env)
+    if lock is None or diff(snapshot, replace(lock, language_version=snapshot.language_version)):
         return None
-    same = diff(snapshot, replace(lock, language_version=snapshot.language_version))
-    return None if same else lock
+    return lock
 
 
 def _swapped(store: Store, kept: Environment, *, actor: Actor, asked: tuple[Asked, ...], event: Event) -> Environment:
@@ -127,33 +125,50 @@ def _built(
     store: Store,
     env: Environment,
     point: Point,
+    fill: Fill,
     *,
     actor: Actor,
     asked: tuple[Asked, ...],
     event: Event,
     on_line: OnLine | None,
 ) -> Environment:
-    base = nearest(store, point.snapshot.language_version)
-    texts = _texts(store, env, point, asked)
-    plan = Plan(name=env.name, python=str(base.path), texts=texts, force=True, keep=True, seed=False)
-    fill = _filler(store, env, point, on_line)
+    # In a conda prefix the interpreter is one of the packages of that state.
+    python = None if env.runtime == "conda" else str(nearest(store, point.snapshot.language_version).path)
+    plan = Plan(
+        name=env.name,
+        python=python,
+        texts=_texts(store, env, point, asked),
+        specs=_specs(env, point, asked),
+        force=True,
+        keep=True,
+        seed=False,
+    )
     built = create(store, plan, actor=actor, asked=asked, event=event, fill=fill, on_line=on_line)
     with store.held(env.name):
         _trim(store, env.name)
     return built
 
 
-def _filler(store: Store, env: Environment, point: Point, on_line: OnLine | None) -> Fill:
-    lock = store.project(env.name) / "pylock.toml" if locked_at(store, env, point.snapshot) else None
+def _filler(
+    store: Store,
+    env: Environment,
+    point: Point,
+    actor: Actor,
+    on_line: OnLine | None,
+    on_progress: OnProgress | None,
+) -> Fill:
+    wanted_state = locked_at(store, env, point.snapshot) or point.snapshot
 
     def fill(aside: Environment) -> None:
-        listed = "".join(f"{pin(each)}\n" for each in point.snapshot.packages)
-        vendored = store.folder(env.name) / "vendor"
-        if lock:
-            job = uv.sync(aside.python, lock)
-        else:
-            job = uv.exactly(aside.python, listed, find_links=vendored if vendored.is_dir() else None)
-        process.run(runtimes.get(aside.runtime).command(aside, job), on_line=on_line)
+        exactly(
+            store,
+            aside,
+            wanted_state,
+            stock=stock_of(store, env.name, wanted_state),
+            command=actor.command,
+            on_line=on_line,
+            on_progress=on_progress,
+        )
         found = observe(store, aside)
         differs = diff(replace(point.snapshot, language_version=found.language_version), found)
         if differs:
@@ -180,8 +195,16 @@ def _texts(store: Store, env: Environment, point: Point, asked: tuple[Asked, ...
     listed = frozenset().union(*map(names, texts.values()))
     again = [name for each in asked if each.verb == "install" for name in each.names if name not in listed]
     found = [package for name in again if (package := point.snapshot.package(canonical(name)))]
-    texts[REQUIREMENTS] += "".join(f"{pin(each)}\n" for each in found)
+    texts[REQUIREMENTS] += "".join(f"{pin(each)}\n" for each in found if each.ecosystem == "pypi")
     return texts
+
+
+def _specs(env: Environment, point: Point, asked: tuple[Asked, ...]) -> tuple[str, ...]:
+    """The match specs that were asked for and are there in that state; the engine brings their versions in step."""
+    there = {each.name for each in point.snapshot.packages if each.ecosystem == "conda"}
+    kept = {name_in(each): each for each in env.conda_packages if name_in(each) in there}
+    again = {name: name for each in asked if each.verb == "install" for name in each.names if name in there}
+    return tuple({**again, **kept}.values())
 
 
 def _asked(entries: tuple[Entry, ...], point: Point) -> tuple[Asked, ...]:

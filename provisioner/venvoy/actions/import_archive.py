@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import files
-from ..errors import EnvironmentExists, InvalidInput, VenvoyError
+from ..errors import EnvironmentExists, InvalidInput, RuntimeUnavailable, VenvoyError
 from ..formats.environment_yml import EnvironmentYml
 from ..formats.snapshot_json import digest
 from ..history import History
@@ -20,10 +20,12 @@ from ..store import Store, checked_name
 from . import payload
 from .archive import FACTS
 from .bases import base_of
+from .channels import REPODATA
+from .locks import lock_file
 from .observe import observe
-from .restore import Restored, restore
+from .restore import How, Restored, from_bundle
 from .unpacking import Manifest, unpack
-from .vendor import Kept, folder_of, remember
+from .vendor import CHANNELS, Kept, folder_of, remember
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,18 +75,10 @@ def import_archive(
             )
         project = store.project(name)
         with _record(store.history(name), folder / "history") as taken:
-            restored = restore(
-                store,
-                folder / "pylock.toml",
-                name=name,
-                actor=actor,
-                force=force,
-                python=python,
-                offline=True,
-                on_line=on_line,
-            )
+            how = How(python=python, on_line=on_line, on_progress=on_progress)
+            restored = from_bundle(store, folder, name=name, actor=actor, force=force, how=how)
         env = restored.environment
-        _keep_wheels(store, env, folder / "wheels", manifest)
+        _keep_files(store, env, folder, manifest)
         _write_down(store, env, folder, manifest, actor, taken=taken)
         return Imported(
             restored=restored,
@@ -130,29 +124,38 @@ def _record(history: History, carried: Path) -> Iterator[bool]:
         raise
 
 
-def _keep_wheels(store: Store, env: Environment, wheels: Path, manifest: Manifest) -> None:
-    """Keep the wheels, so that the environment can be carried on from here."""
+def _keep_files(store: Store, env: Environment, unpacked: Path, manifest: Manifest) -> None:
+    """Keep wheels and channels, so that the environment can be carried on from here."""
     folder = files.private(folder_of(store, env.name))
     found = []
     for each in manifest.said.get("wheels", ()):
-        kept = _kept(each, wheels, folder, manifest)
-        if kept is not None:
-            (wheels / kept.file.name).replace(kept.file)
-            found.append(kept)
+        if (told := _kept(each, folder, manifest)) is None:
+            continue
+        name, kept = told
+        kept.file.parent.mkdir(parents=True, exist_ok=True)
+        (unpacked / name).replace(kept.file)
+        found.append(kept)
+    for index in sorted(each for each in manifest.members if each.startswith(f"{CHANNELS}/")):
+        if index.endswith(f"/{REPODATA}"):
+            (folder / index).parent.mkdir(parents=True, exist_ok=True)
+            (unpacked / index).replace(folder / index)
     remember(folder, found)
 
 
-def _kept(said: Any, wheels: Path, folder: Path, manifest: Manifest) -> Kept | None:
-    """What the manifest says of a wheel, if it is one of its members."""
+def _kept(said: Any, folder: Path, manifest: Manifest) -> tuple[str, Kept] | None:
+    """What the manifest says of a file that is one of its members, and the member's name."""
     try:
-        name = Path(said["file"]).name
-        announced = manifest.members.get(f"wheels/{name}")
-        if announced is None or not (wheels / name).is_file():
+        by_conda = said.get("ecosystem") == "conda"
+        place = str(said["file"])
+        name = place if by_conda and place.startswith(f"{CHANNELS}/") else f"wheels/{Path(place).name}"
+        announced = manifest.members.get(name)
+        if announced is None:
             return None
-        return Kept(
+        return name, Kept(
+            ecosystem="conda" if by_conda else "pypi",
             name=str(said["name"]),
             version=str(said["version"]),
-            file=folder / name,
+            file=folder / name if by_conda else folder / Path(place).name,
             size=announced.size,
             sha256=announced.sha256,
             built=said.get("built") or "",
@@ -167,9 +170,9 @@ def _write_down(store: Store, env: Environment, folder: Path, manifest: Manifest
     now = observe(store, env)
     asked = (Asked(tool="archive", verb="install", names=(), command=manifest.digest),)
     with history.locked():
-        lock = folder / "history" / "pylock.toml"
+        lock = folder / "history" / lock_file(store, env).name
         if lock.exists():
-            history.write("pylock.toml", lock.read_text("utf-8"))
+            history.write(lock.name, lock.read_text("utf-8"))
         facts = history.log.parent / FACTS
         if (folder / FACTS).exists() and not facts.exists():
             files.replace(facts, (folder / FACTS).read_bytes())
@@ -194,7 +197,10 @@ def _bring(carried: Path, project: Path, manifest: Manifest) -> Path | None:
 
 def _lent(store: Store, env: Environment, wheels: Path, on_line: OnLine | None) -> bool:
     """Build the lent kernel from the archive, where it is the one that this venvoy lends."""
-    base = base_of(store, env.python)
+    try:
+        base = base_of(store, env.python)
+    except RuntimeUnavailable:  # a conda environment without a Python
+        return False
     if payload.built(store, base):
         return True
     lock = wheels / "requirements.txt"

@@ -7,14 +7,16 @@ from dataclasses import replace
 from pathlib import Path
 
 from .. import files, process, runtimes
-from ..errors import InvalidInput
+from ..engine.request import Request
+from ..errors import InvalidInput, NotPermitted
 from ..history import Entry
 from ..inventory.dist_info import canonical
 from ..managers import uv
-from ..model import Actor, Asked, Environment, Job
+from ..model import Actor, Asked, Environment, Job, OnProgress
 from ..process import OnLine
 from ..store import Store
-from .create import DEV_REQUIREMENTS, REQUIREMENTS
+from . import conda
+from .create import DEV_REQUIREMENTS, REQUIREMENTS, name_in
 from .lists import bare, entries, merged, named, requirement, without_names
 from .observe import observe
 from .record import record
@@ -26,19 +28,37 @@ def install(
     requirements: tuple[str, ...],
     *,
     actor: Actor,
+    specs: tuple[str, ...] = (),
     lists: tuple[Path, ...] = (),
     dev: bool = False,
+    scripts: bool = False,
     on_line: OnLine | None = None,
+    on_progress: OnProgress | None = None,
 ) -> Entry | None:
     """Install requirements (PEP 508) and what requirements files list; returns the new entry of the record, or None.
 
-    Raises InvalidInput for what is no requirement, CommandFailed when uv cannot do it; then nothing was changed.
+    Into a conda environment conda packages come by `specs` (match specs), before the others; with `scripts` their own
+    scripts run after they are linked. Raises InvalidInput for what is no requirement or spec, NotPermitted for an
+    environment that is read only, CommandFailed when it cannot be done; then nothing of it was changed.
     """
     parsed = tuple(requirement(each) for each in requirements)
-    job = uv.install(env.python, *requirements, files=lists)
-    asked = (Asked(tool="venvoy", verb="install", names=tuple(sorted(canonical(each.name) for each in parsed))),)
+    refuse_read_only(env)
+    if specs and env.runtime != "conda":
+        raise InvalidInput(f"{env.name!r} is a venv, and takes no conda packages: {', '.join(specs)}")
+    entry = None
     with store.held(env.name):
-        entry = _changed(store, env, job, actor, asked if parsed else (), on_line)
+        if specs:
+            names = tuple(sorted(map(name_in, specs)))
+            request = Request(verb="change", specs=specs, scripts=scripts, command=actor.command)
+            asked = (Asked(tool="venvoy", verb="install", names=names),)
+            entry = _by_conda(
+                store, env, request, f"cannot install into {env.name!r}", actor, asked, on_line, on_progress
+            )
+        if requirements or lists:
+            job = uv.install(env.python, *requirements, files=lists)
+            names = tuple(sorted(canonical(each.name) for each in parsed))
+            by_name = (Asked(tool="venvoy", verb="install", names=names),) if parsed else ()
+            entry = _changed(store, env, job, actor, by_name, on_line) or entry
         current = store.environment(env.name)
         if dev:
             store.save(replace(current, dev_packages=merged(current.dev_packages, requirements)))
@@ -49,18 +69,37 @@ def install(
 
 
 def remove(
-    store: Store, env: Environment, names: tuple[str, ...], *, actor: Actor, on_line: OnLine | None = None
+    store: Store,
+    env: Environment,
+    names: tuple[str, ...],
+    *,
+    actor: Actor,
+    on_line: OnLine | None = None,
+    on_progress: OnProgress | None = None,
 ) -> Entry | None:
-    """Remove packages by name. Raises InvalidInput for what is not installed, then nothing was changed."""
-    wanted = tuple(sorted(canonical(requirement(each).name) for each in names))
-    there = {each.name for each in observe(store, env).packages}
+    """Remove packages by name, a conda package with all that needs it.
+
+    Raises InvalidInput for what is not installed, then nothing was changed; NotPermitted for what is read only.
+    """
+    refuse_read_only(env)
+    there = {each.name: each.ecosystem for each in observe(store, env).packages}
+    by_conda = tuple(sorted(each.lower() for each in names if there.get(each.lower()) == "conda"))
+    wanted = tuple(sorted(canonical(requirement(each).name) for each in names if each.lower() not in by_conda))
     if missing := [each for each in wanted if each not in there]:
         raise InvalidInput(
             f"{', '.join(missing)} is not installed in {env.name!r}", hint=f"see: venvoy show {env.name}"
         )
-    asked = (Asked(tool="venvoy", verb="remove", names=wanted),)
+    entry = None
     with store.held(env.name):
-        entry = _changed(store, env, uv.remove(env.python, *wanted), actor, asked, on_line)
+        if by_conda:
+            request = Request(verb="change", names=by_conda, command=actor.command)
+            asked = (Asked(tool="venvoy", verb="remove", names=by_conda),)
+            entry = _by_conda(
+                store, env, request, f"cannot remove from {env.name!r}", actor, asked, on_line, on_progress
+            )
+        if wanted:
+            asked = (Asked(tool="venvoy", verb="remove", names=wanted),)
+            entry = _changed(store, env, uv.remove(env.python, *wanted), actor, asked, on_line) or entry
         current = store.environment(env.name)
         store.save(
             replace(
@@ -72,6 +111,40 @@ def remove(
         for name in (REQUIREMENTS, DEV_REQUIREMENTS):
             _list(store, current, name, (), without=wanted)
     return entry
+
+
+def refuse_read_only(env: Environment) -> None:
+    """Raise NotPermitted for an environment that is only to be looked at."""
+    if env.read_only:
+        raise NotPermitted(
+            f"{env.name!r} was adopted read only: venvoy installs nothing into {env.prefix}",
+            hint=f"allow it: venvoy configure {env.name} --set read_only=false",
+        )
+
+
+def _by_conda(
+    store: Store,
+    env: Environment,
+    request: Request,
+    doing: str,
+    actor: Actor,
+    asked: tuple[Asked, ...],
+    on_line: OnLine | None,
+    on_progress: OnProgress | None,
+) -> Entry | None:
+    """Change the prefix by the engine, and have config.yaml list what is asked for now."""
+    request = replace(request, prefix=str(env.prefix), source=conda.source(env.channels, prefix=env.prefix))
+    said = conda.ask(request, doing=doing, on_line=on_line, on_progress=on_progress)
+    for each in said.get("scripts", ()):
+        if on_line:
+            on_line(f"{each} has a script that conda would run now, and venvoy has not: allow it by --link-scripts")
+    current = store.environment(env.name)
+    store.save(replace(current, conda_packages=tuple(said["specs"].values()), python_version=_python(store, env)))
+    return record(store.history(env.name), lambda: observe(store, env), actor=actor, asked=asked)
+
+
+def _python(store: Store, env: Environment) -> str:
+    return observe(store, env).language_version
 
 
 def _changed(

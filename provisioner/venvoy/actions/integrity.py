@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from .. import files
 from ..model import Environment, Snapshot
 from ..store import Store
+from .locks import lock_file
 from .vendor import Kept
 
 
@@ -35,18 +36,21 @@ def _record(store: Store, env: Environment, lock: Snapshot) -> Iterator[Broken]:
     if history.check():
         return
     if lock.state and not any(each.event == "freeze" and each.snapshot == lock.state for each in history.entries()):
-        yield Broken(
-            what="the lock is of a state that the record never froze", file=str(history.folder / "pylock.toml")
-        )
+        yield Broken(what="the lock is of a state that the record never froze", file=str(lock_file(store, env)))
 
 
 def _wheels(lock: Snapshot, wheels: Sequence[Kept]) -> Iterator[Broken]:
-    said = {each.name: each.sha256 for each in lock.packages if each.origin == "index" and each.url.endswith(".whl")}
+    said = {
+        (each.ecosystem, each.name): each.sha256
+        for each in lock.packages
+        if each.ecosystem == "conda" or (each.origin == "index" and each.url.endswith(".whl"))
+    }
     for each in wheels:
-        found = files.sha256(each.file)
+        found, key = files.sha256(each.file), (each.ecosystem, each.name)
+        kind = "package" if each.ecosystem == "conda" else "wheel"
         if found != each.sha256:
-            what = f"the kept wheel of {each.name} was replaced"
+            what = f"the kept {kind} of {each.name} was replaced"
             yield Broken(what=what, package=each.name, file=str(each.file), expected=each.sha256, found=found)
-        elif said.get(each.name, found) != found and not each.built:
-            what = f"the kept wheel of {each.name} is not the lock's"
-            yield Broken(what=what, package=each.name, file=str(each.file), expected=said[each.name], found=found)
+        elif said.get(key, found) != found and not each.built:
+            what = f"the kept {kind} of {each.name} is not the lock's"
+            yield Broken(what=what, package=each.name, file=str(each.file), expected=said[key], found=found)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import shlex
+import shutil
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files as package_files
@@ -18,6 +21,7 @@ from ..model import Environment, Job
 from ..process import OnLine
 from ..settings import Policy
 from ..store import Store
+from .activation import activated
 from .bases import base_of
 from .payload import Payload, conflicts, payload_for
 from .variables import variables_from
@@ -97,12 +101,14 @@ def kernel_job(
 ) -> Job:
     """The job that starts it. `variables` are what the front end gives; files of variables come on top.
 
-    Raises NotPermitted where the policy forbids the environment, InvalidInput for a bad file of variables.
+    What activates a conda environment may have to be found out first, which runs its scripts. Raises NotPermitted where
+    the policy forbids the environment, InvalidInput for a bad file of variables.
     """
     permitted(env, policy)
+    shims = _shims(store) if env.runtime == "conda" else None
     lent = ("--payload", str(kernel.payload.folder)) if kernel.payload else ()
     guest = Path(str(package_files("venvoy.guest")))
-    return Job(
+    job = Job(
         argv=(
             "python",
             "-Xfrozen_modules=off",
@@ -116,14 +122,16 @@ def kernel_job(
         ),
         variables={
             **uv.CERTIFICATES,
+            **(_conda_programs(shims, variables) if shims else {}),
             **variables_from(env.env_file if policy.env_files else ()),
             "VENVOY_ENVIRONMENT": env.name,
             "SHELL": _shell(variables),
         },
         dropped=(*SECRETS, *policy.dropped_variables),
-        tools=(_tools(store),),
+        tools=(_tools(store), *((shims,) if shims else ())),
         cwd=cwd,
     )
+    return activated(store, env, job)
 
 
 def permitted(env: Environment, policy: Policy) -> None:
@@ -154,3 +162,29 @@ def _tools(store: Store) -> Path:
         tools.mkdir(parents=True, exist_ok=True)
         files.link(link, program)
     return tools
+
+
+def _shims(store: Store) -> Path:
+    """A folder with a `conda`, `mamba` and `micromamba` that are the engine; found after any real one."""
+    folder = store.settings.home / "tools" / "conda"
+    for name in ("conda", "mamba", "micromamba"):
+        text = f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -I -m venvoy.frontends.mamba {name} "$@"\n'
+        file = folder / name
+        try:
+            same = file.read_text("utf-8") == text
+        except OSError:
+            same = False
+        if not same:
+            files.replace(file, text, mode=0o755)
+    return folder
+
+
+def _conda_programs(shims: Path, variables: Mapping[str, str]) -> dict[str, str]:
+    """What IPython's `%conda` and `%mamba` start: the user's own programs, or ours where there are none."""
+    path = variables.get("PATH")
+    found = {}
+    for variable, names in (("CONDA_EXE", ("conda",)), ("MAMBA_EXE", ("mamba", "micromamba"))):
+        said = variables.get(variable, "")
+        real = [said] if said and os.access(said, os.X_OK) else [shutil.which(each, path=path) for each in names]
+        found[variable] = next((each for each in real if each), str(shims / names[0]))
+    return found

@@ -11,7 +11,12 @@ from .bases import base_of
 
 
 def observe(store: Store, env: Environment) -> Snapshot:
-    """The state of the environment now, read from the disk. Raises RuntimeUnavailable where its interpreter is gone."""
+    """The state of the environment now, read from the disk. Raises RuntimeUnavailable where its interpreter is gone.
+
+    In a conda prefix the interpreter is one of its packages, and there may be none.
+    """
+    if env.runtime == "conda":
+        return _of_conda(env)
     base = base_of(store, env.python)
     return Snapshot(
         environment=env.name,
@@ -21,4 +26,19 @@ def observe(store: Store, env: Environment) -> Snapshot:
         language_version=base.version,
         platform=base.platform,
         packages=inventory.packages(env.prefix),
+    )
+
+
+def _of_conda(env: Environment) -> Snapshot:
+    packages = inventory.packages(env.prefix)
+    python = next((each for each in packages if (each.ecosystem, each.name) == ("conda", "python")), None)
+    return Snapshot(
+        environment=env.name,
+        taken=datetime.now(UTC),
+        base="",
+        language=env.language,
+        language_version=python.version if python else "",
+        platform=f"{env.system.lower()}-{env.architecture}",
+        channels=env.channels,
+        packages=packages,
     )

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import re
 import tempfile
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from .. import process
+from ..engine.request import Request
 from ..errors import CommandFailed, RuntimeUnavailable
 from ..formats.environment_yml import requirement as pin
 from ..formats.pylock import PylockToml
+from ..managers import conda as engine
 from ..managers import uv
 from ..model import Base, Diff, Environment, Package
 from ..store import Store
+from . import conda
 from .bases import nearest, without_environment
 from .diff import diff
 from .go_back import kept_at, refuse_adopted
@@ -48,20 +52,38 @@ def plan(store: Store, env: Environment, point: Point) -> Planned:
     kept = kept_at(store, env, point.snapshot) if changes else env
     if kept is not None:
         return Planned(point=point, changes=changes, kept=bool(changes), python=kept.python_version)
-    base = nearest(store, point.snapshot.language_version)
-    missing = _uncached(base, point)
-    download = tuple(each for each in point.snapshot.packages if each.name in missing)
-    cached = tuple(each for each in point.snapshot.packages if each.name not in missing)
-    size = _size(base, download) if download else 0
-    return Planned(
-        point=point, changes=changes, kept=False, python=base.version, download=download, cached=cached, size=size
-    )
+    packages = point.snapshot.packages
+    from_index = tuple(each for each in packages if each.ecosystem == "pypi")
+    by_conda = tuple(each for each in packages if each.ecosystem == "conda")
+    if env.runtime == "conda":
+        # What uv has of the index's cannot be asked before there is an interpreter to ask for.
+        missing = (*_of_conda(by_conda), *from_index)
+        version, size = point.snapshot.language_version, None if from_index else _sum(each.size for each in missing)
+    else:
+        base = nearest(store, point.snapshot.language_version)
+        names = _uncached(base, packages)
+        missing = tuple(each for each in packages if each.name in names)
+        version, size = base.version, _size(base, missing) if missing else 0
+    cached = tuple(each for each in packages if each not in missing)
+    return Planned(point=point, changes=changes, kept=False, python=version, download=missing, cached=cached, size=size)
 
 
-def _uncached(base: Base, point: Point) -> frozenset[str]:
+def _of_conda(packages: tuple[Package, ...]) -> tuple[Package, ...]:
+    """The conda packages that do not lie unpacked in the cache."""
+    request = Request(verb="cached", source=conda.source(conda.channels_of(packages)), pins=engine.pins(packages))
+    there = frozenset(conda.ask(request, doing="cannot look into the cache"))
+    return tuple(each for each in packages if each.url not in there)
+
+
+def _sum(sizes: Iterable[int | None]) -> int | None:
+    known = list(sizes)
+    return None if None in known else sum(each or 0 for each in known)
+
+
+def _uncached(base: Base, packages: tuple[Package, ...]) -> frozenset[str]:
     """The names of what uv would have to fetch: it tells so in its words for debugging alone."""
     found: set[str] = set()
-    listed = "".join(f"{pin(each)}\n" for each in point.snapshot.packages)
+    listed = "".join(f"{pin(each)}\n" for each in packages)
 
     def hear(line: str) -> None:
         found.update(_UNCACHED.findall(line))

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import platform
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 
 from packaging.pylock import is_valid_pylock_path
@@ -14,20 +15,24 @@ from packaging.specifiers import SpecifierSet
 from packaging.version import InvalidVersion, Version
 
 from .. import files, process, runtimes
+from ..engine.request import Request
 from ..errors import CommandFailed, InvalidInput, RuntimeUnavailable
 from ..formats.environment_yml import requirement as pin
-from ..formats.pylock import PylockToml, is_pinned, parse
+from ..formats.pylock import PylockToml, parse
 from ..formats.reading import Read
 from ..formats.requirements_in import hashed
+from ..formats.subdirs import subdir_of
 from ..inventory import fit
 from ..inventory.dist_info import canonical
 from ..managers import uv
-from ..model import Base, Diff, Environment, Job, Package, Snapshot, Wish
+from ..model import Base, Diff, Environment, Job, Kind, OnProgress, Package, Snapshot, Wish
 from ..process import OnLine
-from ..store import Store
-from .bases import interpreter, interpreters, nearest
-from .create import absolute
+from ..store import Store, reached_by
+from . import conda
+from .bases import VERSION, interpreter, interpreters, nearest
+from .create import absolute, name_in
 from .diff import diff, normal
+from .exactly import Stock, exactly
 from .observe import observe
 
 RELEASED: Mapping[str, date] = {
@@ -42,18 +47,29 @@ RELEASED: Mapping[str, date] = {
     "3.14": date(2025, 10, 7),
 }
 """When each Python came out (devguide.python.org/versions)."""
+NO_STOCK = Stock()
 USUAL = 180
 """Days after which most packages have wheels for a new Python."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class How:
-    """What whoever restores has chosen: another Python, no network, the index as it stood on a day."""
+    """What whoever restores has chosen: another Python, no network, the index as it stood on a day.
 
+    `runtime` is None where the file itself says what it needs; `channels` are those of a conda environment, instead of
+    the file's; `scripts` allows conda packages' own scripts to run; `stock` has files that need no network.
+    """
+
+    runtime: Kind | None = None
     python: str | None = None
+    channels: tuple[str, ...] = ()
+    scripts: bool = False
     offline: bool = False
+    stock: Stock = NO_STOCK
     as_of: date | None = None
+    command: str = ""
     on_line: OnLine | None = None
+    on_progress: OnProgress | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,14 +77,17 @@ class Recipe:
     """How a file is followed: `fill` installs and compares, `listed` are the requirements that somebody chose.
 
     `pins` is the requirements.txt from which `init --force` makes the same again; `exact` says that nothing but what
-    the file names may be there, not even pip.
+    the file names may be there, not even pip. `base` is None for a conda environment, which is made of `specs` from
+    `channels`.
     """
 
     name: str
     python: str
-    base: Base
+    base: Base | None
     fill: Callable[[Environment], None]
     pins: str
+    channels: tuple[str, ...] = ()
+    specs: tuple[str, ...] = ()
     exact: bool = False
     expected: Snapshot | None = None
     missing: tuple[Package, ...] = ()
@@ -83,10 +102,25 @@ def recipe(store: Store, said: Read, how: How) -> Recipe:
     if how.as_of and said.wish is None:
         raise InvalidInput(f"{said.file} is a lock: it says itself what to install", hint="leave out --as-of")
     if said.wish is not None:
+        if (how.runtime or ("conda" if said.wish.beyond else "venv")) == "conda":
+            return _of_conda_wish(store, said, said.wish, how)
         return _of_wish(store, said, said.wish, how)
-    if said.snapshot is not None:
-        return _of_snapshot(store, said, said.snapshot, how)
+    snapshot = said.states(subdir_of(_here())) if said.states else said.snapshot
+    if snapshot is not None:
+        _refuse_other(said, how, snapshot.kind)
+        return _of_snapshot(store, said, snapshot, how)
+    _refuse_other(said, how, "venv")
     return _of_lock(store, said, how)
+
+
+def _here() -> str:
+    return f"{platform.system().lower()}-{platform.machine()}"
+
+
+def _refuse_other(said: Read, how: How, kind: Kind) -> None:
+    """Raise InvalidInput where a lock is to become another kind of environment than the one that it locks."""
+    if how.runtime not in (None, kind):
+        raise InvalidInput(f"{said.file} locks a {kind} environment", hint=f"make that: --runtime {kind}")
 
 
 def described(difference: Diff) -> str:
@@ -114,7 +148,7 @@ def _of_lock(store: Store, said: Read, how: How) -> Recipe:
             lock = source.with_name(f"pylock.{env.generation}.toml") if beside else env.prefix / "pylock.toml"
             files.replace(lock, text)
         try:
-            _run(env, uv.sync(env.python, lock), how)
+            _run(env, uv.from_lock(env.python, lock), how)
         finally:
             if lock != source:
                 files.remove(lock)
@@ -135,36 +169,106 @@ def _of_lock(store: Store, said: Read, how: How) -> Recipe:
 
 
 def _of_snapshot(store: Store, said: Read, snapshot: Snapshot, how: How) -> Recipe:
-    """Our own record of a state: its very files where it is a lock, else its versions, and nothing more."""
-    base = interpreter(store, how.python) if how.python else nearest(store, snapshot.language_version)
-    locked = all(map(is_pinned, snapshot.packages))
+    """A record of a state: its very files where they are named, else its versions, and nothing more."""
+    base = None
+    if snapshot.kind == "venv":
+        base = interpreter(store, how.python) if how.python else nearest(store, snapshot.language_version)
+    elif how.python:
+        raise InvalidInput(f"{said.file} locks its own Python, {snapshot.language_version}", hint="leave out --python")
 
     def fill(env: Environment) -> None:
-        if locked:
-            lock = env.prefix / "pylock.toml"
-            minor = replace(snapshot, language_version=base.version, platform=base.platform)
-            files.replace(lock, PylockToml().dump(minor))
-            _run(env, uv.sync(env.python, lock), how)
-            files.remove(lock)
-        else:
-            listed = "".join(f"{pin(each)}\n" for each in snapshot.packages)
-            _run(env, uv.exactly(env.python, listed), how)
+        stock = replace(how.stock, offline=how.offline)
+        exactly(
+            store, env, snapshot, stock=stock, command=how.command, on_line=how.on_line, on_progress=how.on_progress
+        )
         _same(snapshot, observe(store, env), said.file)
 
+    from_index = [each for each in snapshot.packages if each.ecosystem == "pypi"]
     return Recipe(
         name=said.name,
         python=how.python or snapshot.language_version,
         base=base,
         fill=fill,
-        pins="".join(f"{pin(each)}\n" for each in snapshot.packages),
+        pins="".join(f"{pin(each)}\n" for each in from_index),
+        channels=snapshot.channels or conda.channels_of(snapshot.packages),
+        specs=_chosen(snapshot),
         exact=True,
         expected=snapshot,
         remarks=said.remarks,
     )
 
 
+def _chosen(snapshot: Snapshot) -> tuple[str, ...]:
+    """What of a conda snapshot somebody asked for, as far as it says; else what nothing else in it needs."""
+    by_conda = [each for each in snapshot.packages if each.ecosystem == "conda"]
+    needed = {name_in(need) for each in by_conda for need in each.depends}
+    told = any(each.direct for each in by_conda)
+    chosen = [each for each in by_conda if (each.direct if told else each.name not in needed)]
+    minor = ".".join(snapshot.language_version.split(".")[:2])
+    return tuple(f"python={minor}" if each.name == "python" else each.name for each in chosen)
+
+
+def _of_conda_wish(store: Store, said: Read, wish: Wish, how: How) -> Recipe:
+    """Match specs, solved by the conda engine; requirements, resolved by uv on top of them."""
+    folder = said.file.absolute().parent
+    channels = how.channels or wish.channels or conda.channels()
+    specs = _with_python(wish, how.python)
+    then = datetime.combine(how.as_of + timedelta(days=1), time(), UTC).isoformat() if how.as_of else ""
+
+    def fill(env: Environment) -> None:
+        request = Request(
+            verb="change",
+            source=conda.source(channels, offline=how.offline),
+            prefix=str(env.prefix),
+            written_for=str(reached_by(env.prefix, env.generation or "")),
+            specs=specs,
+            as_of=then,
+            scripts=how.scripts,
+            command=how.command,
+        )
+        conda.ask(request, doing=f"cannot make {env.name!r}", on_line=how.on_line, on_progress=how.on_progress)
+        if wish.requirements:
+            listed = "".join(f"{each}\n" for each in wish.requirements)
+            job = uv.install_listed(
+                env.python, listed, folder=folder, hashes=hashed(wish.requirements), as_of=how.as_of
+            )
+            _run(env, job, how)
+        _met(wish, observe(store, env), said.file)
+
+    return Recipe(
+        name=said.name,
+        python=how.python or _version(wish.python),
+        base=None,
+        fill=fill,
+        pins=absolute("".join(f"{each}\n" for each in wish.requirements), folder),
+        channels=channels,
+        specs=specs,
+        listed=_requirements(wish),
+        remarks=said.remarks,
+    )
+
+
+def _with_python(wish: Wish, python: str | None) -> tuple[str, ...]:
+    """The specs, with the Python that is wanted instead of the file's, and with one where requirements need it."""
+    named = {name_in(each) for each in wish.conda}
+    rest = tuple(each for each in wish.conda if name_in(each) != "python")
+    if python and not VERSION.fullmatch(python):
+        raise InvalidInput(f"{python!r} is not a version of Python", hint="write it as 3.12 or 3.12.1")
+    if python:
+        return (f"python={python}", *rest)
+    if wish.requirements and "python" not in named:
+        return ("python", *(() if "pip" in named else ("pip",)), *rest)
+    return wish.conda
+
+
 def _of_wish(store: Store, said: Read, wish: Wish, how: How) -> Recipe:
-    """Requirements, resolved by uv; what comes out must meet them."""
+    """Requirements, resolved by uv; what comes out must meet them. Raises InvalidInput for what no venv can take."""
+    if wish.beyond:
+        raise InvalidInput(
+            f"{said.file}: {', '.join(wish.beyond)} can only come from conda",
+            hint="make a conda environment: --runtime conda; a venv takes what stands under 'pip:': move them there if "
+            "the Python index has them",
+        )
     folder = said.file.absolute().parent
 
     def fill(env: Environment) -> None:

@@ -10,17 +10,18 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from .. import files, inventory, process, runtimes
-from ..errors import CommandFailed, RuntimeUnavailable
-from ..inventory import Distribution, damage, fit, venv
+from ..errors import CommandFailed, InvalidInput, RuntimeUnavailable
+from ..inventory import Distribution, fit, venv
 from ..managers import uv
 from ..model import Actor, Base, Environment, Finding, Job
 from ..process import OnLine
 from ..store import Store, generation_folder
 from .bases import base_of, interpreter, interpreters
-from .check import check, lacking, serves, unfit, usable, visible
+from .check import check, damaged, lacking, serves, unfit, usable, visible
 from .observe import observe
 from .record import record
 from .relocate import relocate
+from .repair_conda import mended
 
 _STANDING = ("interpreter-broken", "interpreter-changed", "home-gone", "pyvenv-cfg-gone")
 
@@ -40,7 +41,8 @@ def repair(store: Store, env: Environment, *, actor: Actor, on_line: OnLine | No
     """
     with store.held(env.name):
         work = _Work(store=store, env=store.environment(env.name), on_line=on_line)
-        for step in (_leftovers, _link, _places, _interpreter, _distributions, _requirements):
+        by_runtime = (_conda,) if work.env.runtime == "conda" else (_places, _interpreter)
+        for step in (_leftovers, _link, *by_runtime, _distributions, _requirements):
             work.done += step(work)
         if work.done and _ready(work):
             record(store.history(env.name), lambda: observe(store, work.env), actor=actor)
@@ -83,6 +85,16 @@ def _link(work: _Work) -> Iterator[str]:
     if not env.adopted and not os.path.lexists(env.prefix) and generation.is_dir():
         files.link(env.prefix, generation.name)
         yield f"linked {env.prefix} to {generation.name} again"
+
+
+def _conda(work: _Work) -> Iterator[str]:
+    if work.env.read_only or not work.env.prefix.is_dir():
+        return
+    try:
+        yield from mended(work.store, work.env, on_line=work.on_line)
+    except (CommandFailed, InvalidInput) as error:
+        hint = error.hint.splitlines()[:1] or [""]
+        work.fails("install-interrupted", error.message, hint[0])
 
 
 def _places(work: _Work) -> Iterator[str]:
@@ -183,7 +195,7 @@ def _distributions(work: _Work) -> Iterator[str]:
     if not _ready(work):
         return
     env = work.env
-    for each in damage.damages(inventory.site_folders(env.prefix)):
+    for each in damaged(env):
         if each.spare == each.folders:
             yield from _cleared(env, each.spare)
         elif _reinstalled(work, each.distribution, f"distribution-{each.kind}"):

@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import date
 from pathlib import Path
 
 from packaging.requirements import Requirement
 
 from ..errors import EnvironmentExists
+from ..formats.conda_lock import CondaLock
+from ..formats.pylock import PylockToml
 from ..formats.reading import read
 from ..inventory.dist_info import canonical
 from ..model import Actor, Asked, Environment, Package, Snapshot
-from ..process import OnLine
 from ..store import Store
 from .bases import VERSION
 from .create import Plan, create
 from .observe import observe
 from .recipes import How, described, recipe
 from .record import record
+from .vendor import CHANNELS
 
-__all__ = ["Restored", "described", "restore"]
+__all__ = ["How", "Restored", "described", "restore"]
+USUAL_WAY = How()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,23 +47,21 @@ def restore(
     name: str | None,
     actor: Actor,
     force: bool = False,
-    python: str | None = None,
-    offline: bool = False,
-    as_of: date | None = None,
-    on_line: OnLine | None = None,
+    how: How = USUAL_WAY,
 ) -> Restored:
     """Make the environment `name` (default: the one that the file or its folder names) from `source`.
 
     That is a file, or a folder as repo2docker reads it, of any format in `formats.reading`. A lock gives exactly its
-    files, every hash checked; anything else gives its versions from the index, `as_of` a day where that is wanted, with
-    the interpreter of that time. With `offline` no network is touched: files that lie beside a lock, and uv's cache,
-    must do.
+    files, every hash checked; anything else gives its versions from the index, `how.as_of` a day where that is wanted,
+    with the interpreter of that time. With `how.offline` no network is touched: files that lie beside a lock, and the
+    caches, must do.
 
     Raises InvalidInput for what cannot be read; RuntimeUnavailable where no interpreter fits it; CommandFailed when
     something cannot be had or the result differs from what was asked for. Then nothing is left behind.
     """
     source = source.absolute()
-    found = recipe(store, read(source), How(python=python, offline=offline, as_of=as_of, on_line=on_line))
+    how = replace(how, command=actor.command)
+    found = recipe(store, read(source), how)
     name = name or found.name or source.parent.name
     if store.exists(name) and not force and not store.environment(name).adopted:
         raise EnvironmentExists(
@@ -70,9 +70,18 @@ def restore(
             f"make another: venvoy restore {source} OTHER",
         )
     # A lock says itself whether there is a pip; without network none could be had.
-    seed = not (found.exact or offline)
-    plan = Plan(name=name, python=str(found.base.path), pins=found.pins, force=force, seed=seed)
-    env = create(store, plan, actor=actor, fill=found.fill, on_line=on_line)
+    seed = not (found.exact or how.offline)
+    plan = Plan(
+        name=name,
+        runtime="venv" if found.base else "conda",
+        python=str(found.base.path) if found.base else None,
+        channels=found.channels,
+        specs=found.specs,
+        pins=found.pins,
+        force=force,
+        seed=seed and found.base is not None,
+    )
+    env = create(store, plan, actor=actor, fill=found.fill, on_line=how.on_line, on_progress=how.on_progress)
     return Restored(
         environment=_noted(store, env, found.listed, actor),
         expected=found.expected,
@@ -80,6 +89,18 @@ def restore(
         other_python=_other(found.python, env.python_version),
         remarks=found.remarks,
     )
+
+
+def from_bundle(
+    store: Store, folder: Path, *, name: str, actor: Actor, force: bool = False, how: How = USUAL_WAY
+) -> Restored:
+    """The same from a folder with a lock and all its files beside it, without network."""
+    conda_lock, lock = folder / CondaLock().filename, folder / PylockToml().filename
+    if not conda_lock.exists():
+        return restore(store, lock, name=name, actor=actor, force=force, how=replace(how, offline=True))
+    stock = replace(how.stock, lock=lock if lock.exists() else None, channels=folder / CHANNELS)
+    how = replace(how, offline=True, stock=stock, python=None)
+    return restore(store, conda_lock, name=name, actor=actor, force=force, how=how)
 
 
 def _other(wanted: str, given: str) -> tuple[str, str] | None:

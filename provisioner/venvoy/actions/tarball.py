@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ..formats.environment_yml import EnvironmentYml
-from ..formats.pylock import PylockToml
+from ..engine.request import place
 from ..model import Actor, Environment, OnProgress, Snapshot
 from ..process import OnLine
 from ..store import Store
-from .archive import locked_now
+from .archive import file_members, lock_members, locked_now
+from .conda import channels_of
 from .packing import Member, Packed, compression_of, pack
-from .vendor import Vendored, beside, requirements, vendor
+from .vendor import CHANNELS, Vendored, vendor
 
 _README = """\
 {name}: a Python {python} environment for {platform}.
@@ -30,6 +30,19 @@ With uv (in this folder):
     VIRTUAL_ENV=venv uv pip sync --offline pylock.toml
 
 environment.yml names the same versions in conda's form.
+{missing}"""
+_README_CONDA = """\
+{name}: a conda environment with Python {python} for {platform}.
+
+Everything that is needed lies here; no network is used. With micromamba, mamba or conda (in this folder):
+
+    micromamba create --prefix environment --override-channels {channels} --file specs.txt
+
+and, where requirements.txt is here, what came from the Python index:
+
+    environment/bin/python -m pip install --no-deps --require-hashes -r requirements.txt
+
+conda-lock.yml names the addresses and hashes of all packages, environment.yml their versions.
 {missing}"""
 
 
@@ -58,26 +71,19 @@ def tarball(
     compression = compression_of(target)
     locked = locked_now(store, env, actor=actor, on_line=on_line)
     vendored = vendor(store, env, locked, on_progress=on_progress, on_line=on_line)
-    texts = {
-        "README.txt": _readme(env, locked, vendored),
-        "environment.yml": EnvironmentYml().dump(locked),
-        "pylock.toml": PylockToml().dump_beside(locked, beside(vendored.kept), folder="wheels"),
-        "requirements.txt": requirements(vendored.kept),
-    }
-    members = [
-        *(Member(name=f"{env.name}/{name}", data=text.encode()) for name, text in texts.items()),
-        *(
-            Member(name=f"{env.name}/wheels/{each.file.name}", path=each.file, sha256=each.sha256)
-            for each in vendored.kept
-        ),
-    ]
+    readme = Member(name="README.txt", data=_readme(env, locked, vendored).encode())
+    inside = [each for each in lock_members(locked, vendored) if each.name != "snapshot.json"]
+    everything = (readme, *inside, *file_members(vendored))
+    members = [replace(each, name=f"{env.name}/{each.name}") for each in everything]
     packed = pack(sorted(members, key=lambda each: each.name), target, compression=compression, on_progress=on_progress)
     return Wrapped(packed=packed, snapshot=locked, vendored=vendored)
 
 
 def _readme(env: Environment, locked: Snapshot, vendored: Vendored) -> str:
     missing = "".join(f"  {each.package.name} {each.package.version}: {each.reason}\n" for each in vendored.missing)
-    return _README.format(
+    text = _README_CONDA if env.runtime == "conda" else _README
+    return text.format(
+        channels=" ".join(f"--channel file://$PWD/{CHANNELS}/{place(each)}" for each in channels_of(locked.packages)),
         name=env.name,
         python=locked.language_version,
         minor=".".join(locked.language_version.split(".")[:2]),

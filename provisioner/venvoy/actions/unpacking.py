@@ -21,15 +21,17 @@ from .signing import UNSIGNED, Signature, checked
 FORMAT = "venvoy-archive-1"
 MANIFEST = "manifest.json"
 SIGNATURE = "manifest.json.sig"
-FOLDERS = ("files", "history", "payload", "wheels")
+FOLDERS = ("channels", "files", "history", "payload", "wheels")
 FILES = (
     "README.txt",
+    "conda-lock.yml",
     "environment.yml",
     "facts.json",
     "pylock.toml",
     "requirements.txt",
     "restore.py",
     "snapshot.json",
+    "specs.txt",
 )
 _LONGEST_MANIFEST = 32_000_000
 _LONGEST_SIGNATURE = 100_000

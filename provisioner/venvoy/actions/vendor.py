@@ -1,4 +1,4 @@
-"""Keep the wheel of every package of a lock, so that the environment can be made again without any index."""
+"""Keep the file of every package of a lock, so that the environment can be made again without any index."""
 
 from __future__ import annotations
 
@@ -24,13 +24,17 @@ from ..errors import CommandFailed, RuntimeUnavailable
 from ..formats.pylock import File
 from ..inventory import recorded
 from ..managers import pip, uv
-from ..model import Environment, Job, OnProgress, Package, Progress, Snapshot
+from ..model import Ecosystem, Environment, Job, OnProgress, Package, Progress, Snapshot
 from ..process import OnLine
 from ..store import Store
+from . import channels, conda
 from .bases import without_environment
+from .exactly import Stock
 from .freeze import reachable
 
 MANIFEST = "manifest.json"
+CHANNELS = "channels"
+"""The folder, beside the wheels, that has the files of conda channels."""
 Built = Literal["", "sdist", "vcs", "local", "editable", "archive"]
 _NOT_SOURCE = re.compile(
     r"(?:\.git|\.hg|\.svn|__pycache__|\.venv|venv|\.tox|\.nox|build|dist|[^/]*\.egg-info|\.[a-z]+_cache)"
@@ -39,11 +43,13 @@ _NOT_SOURCE = re.compile(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kept:
-    """The wheel of one package. `built` is "" for the very file of the index, else from what it was built here.
+    """The file of one package: a wheel, or what conda installs.
 
-    `source_sha256` is that of the source archive, or of the project's files (`source_digest`); "" for the index's.
+    `built` is "" for the very file of the index or the channel, else from what it was built here. `source_sha256` is
+    that of the source archive, or of the project's files (`source_digest`); "" for the index's.
     """
 
+    ecosystem: Ecosystem = "pypi"
     name: str
     version: str
     file: Path
@@ -55,7 +61,7 @@ class Kept:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lost:
-    """A package whose wheel could not be had, and why."""
+    """A package whose file could not be had, and why."""
 
     package: Package
     reason: str
@@ -74,6 +80,10 @@ class Vendored:
     def size(self) -> int:
         return sum(each.size for each in self.kept)
 
+    @property
+    def wheels(self) -> tuple[Kept, ...]:
+        return tuple(each for each in self.kept if each.ecosystem == "pypi")
+
 
 def vendor(
     store: Store,
@@ -83,7 +93,7 @@ def vendor(
     on_progress: OnProgress | None = None,
     on_line: OnLine | None = None,
 ) -> Vendored:
-    """Fill the environment's folder `vendor` with a wheel for every package of the lock.
+    """Fill the environment's folder `vendor` with a wheel, or conda's file, for every package of the lock.
 
     What is there with the right hash stays; the rest is fetched side by side, from where this machine's index has it or
     from the public address, and checked. What has no wheel is built, with the environment's interpreter, and marked so.
@@ -92,13 +102,17 @@ def vendor(
     folder = folder_of(store, env.name)
     with store.held(env.name):
         files.private(folder)
-        before = {each.name: each for each in kept(store, env.name) if files.sha256(each.file) == each.sha256}
+        before = {_key(each): each for each in kept(store, env.name) if files.sha256(each.file) == each.sha256}
         shop = _Shop(env=env, folder=folder, on_progress=on_progress, on_line=on_line)
-        had = {each.name: found for each in locked.packages if (found := _reusable(each, before))}
-        todo = [each for each in locked.packages if each.name not in had]
-        new = shop.bring(todo)
-        everything = tuple(sorted((*had.values(), *new), key=lambda each: each.name))
+        had = {_key(each): found for each in locked.packages if (found := _reusable(each, before))}
+        todo = [each for each in locked.packages if _key(each) not in had]
+        new = shop.bring_conda([each for each in todo if each.ecosystem == "conda"])
+        new += shop.bring([each for each in todo if each.ecosystem == "pypi"])
+        everything = tuple(sorted((*had.values(), *new), key=lambda each: (each.name, each.ecosystem)))
         _write(folder, everything)
+        lost = {_key(each.package) for each in shop.lost}
+        by_conda = [each for each in locked.packages if each.ecosystem == "conda" and _key(each) not in lost]
+        channels.write_index(folder / CHANNELS, by_conda)
     return Vendored(folder=folder, kept=everything, missing=tuple(shop.lost), new=len(new))
 
 
@@ -112,15 +126,30 @@ def kept(store: Store, name: str) -> tuple[Kept, ...]:
     folder = folder_of(store, name)
     try:
         said = json.loads((folder / MANIFEST).read_text("utf-8"))["wheels"]
-        listed = [Kept(**{**each, "file": folder / Path(each["file"]).name}) for each in said]
+        listed = [Kept(**{**each, "file": folder / each["file"]}) for each in said]
     except (OSError, ValueError, KeyError, TypeError):
         return ()
-    return tuple(each for each in listed if each.file.is_file())
+    return tuple(each for each in listed if each.file.is_file() and ".." not in each.file.parts)
+
+
+def stock_of(store: Store, name: str, wanted: Snapshot) -> Stock:
+    """What is kept for an environment and can stand for the network; channels only where they have all of a state."""
+    folder = folder_of(store, name)
+    there = {each.sha256 for each in kept(store, name) if each.ecosystem == "conda"}
+    needed = {each.sha256 for each in wanted.packages if each.ecosystem == "conda"}
+    return Stock(
+        wheels=folder if folder.is_dir() else None,
+        channels=folder / CHANNELS if needed and needed <= there else None,
+    )
 
 
 def beside(wheels: Iterable[Kept]) -> dict[str, File]:
     """The wheels as a lock names those that lie beside it."""
-    return {each.name: File(name=each.file.name, size=each.size, sha256=each.sha256) for each in wheels}
+    return {
+        each.name: File(name=each.file.name, size=each.size, sha256=each.sha256)
+        for each in wheels
+        if each.ecosystem == "pypi"
+    }
 
 
 def remember(folder: Path, wheels: Iterable[Kept]) -> None:
@@ -151,6 +180,16 @@ class _Shop:
 
     def __post_init__(self) -> None:
         self.lost: list[Lost] = []
+
+    def bring_conda(self, packages: Sequence[Package]) -> list[Kept]:
+        """The files of conda packages that are not there yet, laid as their channels have them."""
+        if not packages:
+            return []
+        folder = self.folder / CHANNELS
+        source = conda.source(conda.channels_of(packages), prefix=self.env.prefix)
+        lost = channels.bring(packages, folder, source, on_progress=self.on_progress)
+        self.lost += [Lost(package=each, reason=lost[each.url]) for each in packages if each.url in lost]
+        return [_kept(each, folder / channels.lies_at(each)) for each in packages if each.url not in lost]
 
     def bring(self, packages: Sequence[Package]) -> list[Kept]:
         """The wheels of packages that are not there yet."""
@@ -254,10 +293,16 @@ class _Unobtainable(Exception):  # told as a reason
     pass
 
 
-def _reusable(package: Package, before: dict[str, Kept]) -> Kept | None:
-    found = before.get(package.name)
+def _key(one: Kept | Package) -> tuple[str, str]:
+    return (one.ecosystem, one.name)
+
+
+def _reusable(package: Package, before: dict[tuple[str, str], Kept]) -> Kept | None:
+    found = before.get(_key(package))
     if found is None or not _same_version(found.version, package.version):
         return None
+    if package.ecosystem == "conda":
+        return found if found.sha256 == package.sha256 and str(found.file).endswith(channels.lies_at(package)) else None
     if package.origin in ("local", "editable"):
         place = Path(unquote(urlsplit(package.url).path))
         return found if place.is_dir() and source_digest(place) == found.source_sha256 else None
@@ -271,15 +316,24 @@ def _has_file(package: Package, here: dict[str, str]) -> bool:
 
 def _kept(package: Package, file: Path) -> Kept:
     return Kept(
-        name=package.name, version=package.version, file=file, size=file.stat().st_size, sha256=files.sha256(file)
+        ecosystem=package.ecosystem,
+        name=package.name,
+        version=package.version,
+        file=file,
+        size=file.stat().st_size,
+        sha256=files.sha256(file),
     )
 
 
 def _write(folder: Path, wheels: tuple[Kept, ...]) -> None:
     """The list, and then only what it names; a download that was cut short stays, for it will be gone on with."""
-    said = {"format": "venvoy-vendor-1", "wheels": [asdict(each) | {"file": each.file.name} for each in wheels]}
+    listed = [asdict(each) | {"file": each.file.relative_to(folder).as_posix()} for each in wheels]
+    said = {"format": "venvoy-vendor-1", "wheels": listed}
     files.replace(folder / MANIFEST, json.dumps(said, indent=2, sort_keys=True) + "\n")
-    named = {MANIFEST, *(each.file.name for each in wheels)}
+    named = {MANIFEST, CHANNELS, *(each.file.name for each in wheels)}
+    if (folder / CHANNELS).is_dir():
+        by_conda = (each.file.relative_to(folder / CHANNELS) for each in wheels if each.ecosystem == "conda")
+        channels.prune(folder / CHANNELS, map(str, by_conda))
     for each in folder.iterdir():
         if each.name not in named and not each.name.endswith(".partial"):
             files.remove(each)
@@ -319,7 +373,7 @@ def _tree(wheel: Path) -> str:
 
 
 def _lines(wheels: Iterable[Kept]) -> Iterator[str]:
-    for each in wheels:
+    for each in (one for one in wheels if one.ecosystem == "pypi"):
         yield f"{each.name}=={each.version} --hash=sha256:{each.sha256}\n"
 
 

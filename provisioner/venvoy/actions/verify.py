@@ -20,21 +20,24 @@ from typing import Any, Literal, get_args
 
 from .. import files, inventory
 from ..errors import InvalidInput, VenvoyError
+from ..formats.conda_lock import CondaLock
 from ..formats.pylock import PylockToml
-from ..inventory import recorded
+from ..inventory import conda_files, recorded
 from ..model import Actor, Environment, OnProgress, Package, Progress, Snapshot
 from ..process import OnLine
 from ..store import Store, generation_folder
 from .diff import diff, normal
 from .direct import told_apart
+from .exactly import Stock
 from .facts import facts
-from .freeze import development
+from .freeze import development, trees_of
 from .integrity import Broken, integrity
+from .locks import lock_file, lock_of, read_lock
 from .observe import observe
 from .record import wanted
-from .restore import restore
+from .restore import How, from_bundle
 from .unpacking import Manifest, unpack
-from .vendor import Kept, beside, kept
+from .vendor import CHANNELS, Kept, beside, folder_of, kept
 
 Level = Literal["L0", "L1", "L2", "L3"]
 LEVELS: tuple[Level, ...] = get_args(Level)
@@ -106,7 +109,7 @@ def verify_environment(
 
     L3 is looked at when the wheels are kept (`freeze --vendor`). Raises InvalidInput where there is no lock.
     """
-    file = lock or store.project(env.name) / "pylock.toml"
+    file = lock or lock_file(store, env)
     expected = _lock(file, env)
     wheels = _of_lock(expected, kept(store, env.name)) if lock is None else ()
     broken = integrity(store, env, expected, wheels) if lock is None else tuple(_without_hash(expected))
@@ -115,7 +118,9 @@ def verify_environment(
     in_files, excluded, looked = _files(env, expected, on_progress)
     deviations += in_files
     checked: dict[Level, str] = {
-        "L0": f"the record, the lock, {len(wheels)} kept wheels" if lock is None else "the hashes that the lock names",
+        "L0": f"the record, the lock, {len(wheels)} kept {_files_of(env)}"
+        if lock is None
+        else "the hashes that the lock names",
         "L1": f"{len(expected.packages)} packages, Python {expected.language_version}",
         "L2": looked,
     }
@@ -124,7 +129,7 @@ def verify_environment(
         skipped["L3"] = reason
     else:
         with _beside(store, expected, wheels) as folder:
-            again = _rebuilt(store, folder / "pylock.toml", python=str(env.base or ""), on_line=on_line)
+            again = _rebuilt(store, folder, python=str(env.base or ""), on_line=on_line)
         deviations += [replace(each, level="L3", what=f"made anew, {each.what}") for each in again.deviations]
         checked["L3"] = again.said
     return Report(
@@ -167,7 +172,7 @@ def verify_archive(
 def _of_archive(
     store: Store, archive: Path, folder: Path, manifest: Manifest, *, python: str | None, on_line: OnLine | None
 ) -> Report:
-    again = _rebuilt(store, folder / "pylock.toml", python=python or "", on_line=on_line)
+    again = _rebuilt(store, folder, python=python or "", on_line=on_line)
     checked: dict[Level, str] = {"L0": f"{len(manifest.members)} members, {manifest.size} bytes"}
     if again.made:
         checked |= {"L1": "what it gives, against its lock", "L2": "every file of what it gives"}
@@ -194,12 +199,19 @@ def _refused(archive: Path, error: InvalidInput) -> Report:
 
 def _lock(file: Path, env: Environment) -> Snapshot:
     try:
-        text = file.read_text("utf-8")
+        return _read(file, env)
     except (OSError, UnicodeDecodeError) as error:
         if not file.exists():
             raise InvalidInput(f"{env.name!r} was never frozen", hint=f"lock it: venvoy freeze {env.name}") from None
         raise InvalidInput(f"cannot read {file}: {error}") from error
-    return PylockToml().load(text, source=str(file), environment=env.name)
+
+
+def _read(file: Path, env: Environment) -> Snapshot:
+    return read_lock(file, environment=env.name, platform=f"{env.system.lower()}-{env.architecture}")
+
+
+def _files_of(env: Environment) -> str:
+    return "packages" if env.runtime == "conda" else "wheels"
 
 
 def _without_hash(expected: Snapshot) -> Iterator[Broken]:
@@ -254,12 +266,15 @@ def _files(
             on_progress(Progress(phase="Hashing files", done=done))
 
     aside = generation_folder(env.prefix, env.generation) if env.generation else env.prefix
-    audit = recorded.audit(
+    by_conda = inventory.from_conda(env.prefix)
+    own = recorded.audit(
         inventory.site_folders(env.prefix),
-        distributions,
+        [each for each in distributions if each.name not in by_conda],
         written_for={str(env.prefix): str(aside)},
+        owned=conda_files.owned(env.prefix),
         on_file=more,
     )
+    audit = own if env.runtime != "conda" else conda_files.audit(env.prefix, on_file=more).with_also(own)
     deviations = [
         Deviation(
             level="L2",
@@ -271,17 +286,17 @@ def _files(
         )
         for each in audit.deviations
     ]
-    trees = {each.name: recorded.tree(each) for each in distributions}
+    trees = trees_of(env, distributions)
     deviations += [
         Deviation(
             level="L2",
             what=f"the files that {each.name} recorded are not those of the lock",
             package=each.name,
             expected=each.tree,
-            found=trees[each.name],
+            found=trees[each.ecosystem, each.name],
         )
         for each in expected.packages
-        if each.tree and trees.get(each.name, each.tree) != each.tree
+        if each.tree and trees.get((each.ecosystem, each.name), each.tree) != each.tree
     ]
     return deviations, audit.excluded, f"{audit.files} files, {audit.size} bytes"
 
@@ -295,9 +310,11 @@ _SAID: Mapping[str, str] = {
 
 def _of_lock(expected: Snapshot, wheels: Sequence[Kept]) -> tuple[Kept, ...]:
     """The kept wheels of the versions that the lock names; others are of an earlier one."""
-    versions = {each.name: normal(each).version for each in expected.packages}
-    said = {each: normal(Package(name=each.name, version=each.version)).version for each in wheels}
-    return tuple(each for each in wheels if versions.get(each.name) == said[each])
+    versions = {(each.ecosystem, each.name): normal(each).version for each in expected.packages}
+    said = {
+        each: normal(Package(ecosystem=each.ecosystem, name=each.name, version=each.version)).version for each in wheels
+    }
+    return tuple(each for each in wheels if versions.get((each.ecosystem, each.name)) == said[each])
 
 
 def _no_rebuild(env: Environment, expected: Snapshot, wheels: Sequence[Kept], *, own: bool, rebuild: bool) -> str:
@@ -306,9 +323,10 @@ def _no_rebuild(env: Environment, expected: Snapshot, wheels: Sequence[Kept], *,
         return "a lock alone keeps no wheels"
     if not rebuild:
         return "not asked for"
-    missing = [each.name for each in expected.packages if each.name not in {one.name for one in wheels}]
+    there = {(one.ecosystem, one.name) for one in wheels}
+    missing = [each.name for each in expected.packages if (each.ecosystem, each.name) not in there]
     some = ", ".join(missing[:5]) + (f" and {len(missing) - 5} more" if len(missing) > 5 else "")
-    return f"no wheel is kept of {some} (venvoy freeze {env.name} --vendor)" if missing else ""
+    return f"nothing is kept of {some} (venvoy freeze {env.name} --vendor)" if missing else ""
 
 
 @contextmanager
@@ -317,10 +335,14 @@ def _beside(store: Store, expected: Snapshot, wheels: Sequence[Kept]) -> Iterato
     folder = store.settings.home / "imports" / secrets.token_hex(6)
     files.private(folder / "wheels")
     try:
-        for each in wheels:
+        for each in (one for one in wheels if one.ecosystem == "pypi"):
             files.link(folder / "wheels" / each.file.name, str(each.file))
-        text = PylockToml().dump_beside(expected, beside(wheels), folder="wheels")
-        files.replace(folder / "pylock.toml", text)
+        from_index = replace(expected, packages=tuple(each for each in expected.packages if each.ecosystem == "pypi"))
+        if from_index.packages or expected.kind == "venv":
+            files.replace(folder / "pylock.toml", PylockToml().dump_beside(from_index, beside(wheels), folder="wheels"))
+        if expected.kind == "conda":
+            files.replace(folder / CondaLock().filename, CondaLock().dump(expected))
+            files.link(folder / CHANNELS, str(folder_of(store, expected.environment) / CHANNELS))
         yield folder
     finally:
         files.remove(folder)
@@ -336,20 +358,20 @@ class _Again:
     excluded: Mapping[str, int] = field(default_factory=dict)
 
 
-def _rebuilt(store: Store, lock: Path, *, python: str, on_line: OnLine | None) -> _Again:
-    """Make an environment from what lies beside the lock alone, in a store of its own that is removed at the end."""
+def _rebuilt(store: Store, bundle: Path, *, python: str, on_line: OnLine | None) -> _Again:
+    """Make an environment from what lies in the folder alone, in a store of its own that is removed at the end."""
     folder = files.private(store.settings.home / "imports" / secrets.token_hex(6))
     aside = Store(replace(store.settings, home=folder / "home", projects=folder / "projects"))
     actor = Actor(kind="command", command="venvoy verify")
     try:
-        made = restore(
-            aside, lock, name=_AGAIN, actor=actor, python=python or None, offline=True, on_line=on_line
-        ).environment
-        expected = PylockToml().load(lock.read_text("utf-8"), source=str(lock))
+        # What other environments have left in the cache would hide that something is not kept.
+        how = How(python=python or None, stock=Stock(cache=folder / "packages"), on_line=on_line)
+        made = from_bundle(aside, bundle, name=_AGAIN, actor=actor, how=how).environment
+        expected = _read(bundle / lock_of(made.runtime).filename, made)
         in_files, excluded, looked = _files(made, expected, None)
         return _Again(
             made=True,
-            said=f"made anew with Python {made.python_version} from what is kept, uv offline: {looked}",
+            said=f"made anew with Python {made.python_version} from what is kept, {_by(made)} offline: {looked}",
             deviations=(*_specification(aside, made, expected), *in_files),
             excluded=excluded,
         )
@@ -358,6 +380,10 @@ def _rebuilt(store: Store, lock: Path, *, python: str, on_line: OnLine | None) -
         return _Again(made=False, said="making it anew", deviations=(failed,))
     finally:
         files.remove(folder)
+
+
+def _by(env: Environment) -> str:
+    return "the conda engine and uv" if env.runtime == "conda" else "uv"
 
 
 def _context(store: Store, env: Environment, state: str) -> tuple[str, ...]:

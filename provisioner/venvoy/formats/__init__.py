@@ -7,11 +7,14 @@ from typing import Protocol
 from ..model import Package, Snapshot
 from . import dockerfile, requirements
 from .apptainer_def import ApptainerDef
+from .conda_lock import CondaLock
 from .cyclonedx import CycloneDx
 from .docker_compose import DockerCompose
 from .dockerfile import Dockerfile
 from .environment_yml import EnvironmentYml
+from .explicit import Explicit
 from .pylock import PylockToml, is_pinned
+from .rattler_lock import RattlerLock
 from .requirements import RequirementsTxt
 from .rocrate import RoCrate
 from .snapshot_json import SnapshotJson
@@ -35,6 +38,9 @@ FORMATS: dict[str, Format] = {
         EnvironmentYml(),
         RequirementsTxt(),
         PylockToml(),
+        CondaLock(),
+        Explicit(),
+        RattlerLock(),
         SnapshotJson(),
         Dockerfile(),
         ApptainerDef(),
@@ -45,6 +51,8 @@ FORMATS: dict[str, Format] = {
 }
 UNHASHED = frozenset({"yaml", "lock"})
 """The formats that say what is there, and not by which hash it is to be had."""
+CONDA = frozenset({"conda-lock", "explicit", "pixi"})
+"""The formats that conda, mamba and pixi install from."""
 IMAGES = frozenset({"dockerfile", "apptainer", "docker-compose"})
 """The formats that an image is built from, which is always one of Linux."""
 
@@ -57,4 +65,7 @@ def lacking(form: str, snapshot: Snapshot) -> tuple[Package, ...]:
         return requirements.left_out(snapshot)
     if form in IMAGES:
         return dockerfile.left_out(snapshot)
-    return tuple(each for each in sorted(snapshot.packages) if not is_pinned(each))
+    by_pip = form == "pylock"
+    return tuple(
+        each for each in sorted(snapshot.packages) if not is_pinned(each) or (by_pip and each.ecosystem == "conda")
+    )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ..errors import InvalidInput
 from ..model import Snapshot
-from .dockerfile import LISTED, head, image, steps, tag
+from .dockerfile import LISTED, explicit_lines, head, image, python, steps, tag
 from .requirements import hashed
 
 _SECTIONS = ["%post", "%environment", "%runscript", "%startscript"]
@@ -28,7 +28,7 @@ class ApptainerDef:
                 # The user's home is there inside, and with it what `pip install --user` left in it.
                 "ENV PYTHONNOUSERSITE=1",
                 *steps(snapshot),
-                'ENTRYPOINT ["python"]',
+                f'ENTRYPOINT ["{python(snapshot)}"]',
             ]
         )
         _check(translated, snapshot)
@@ -75,5 +75,6 @@ def _check(lines: list[str], snapshot: Snapshot) -> None:
         or lines[:2] != ["Bootstrap: docker", f"From: {image(snapshot)}"]
         or [line.partition("--hash=sha256:")[2][:64] for line in listed] != [each.sha256 for each in wanted]
         or enforced != bool(wanted)
+        or any(f"    '{line}' \\" not in lines for line in explicit_lines(snapshot))
     ):
         raise InvalidInput("spython gave a definition that is not what was meant", hint="export it as a Dockerfile")

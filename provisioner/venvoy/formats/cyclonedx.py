@@ -93,6 +93,10 @@ def _purl(package: Package) -> PackageURL:
     """What is from no index says so, lest an advisory for a namesake match (https://github.com/package-url/purl-spec)."""
     from packageurl import PackageURL  # noqa: PLC0415
 
+    if package.ecosystem == "conda":
+        parts = {"build": package.build, "channel": package.channel.rpartition("/")[2], "subdir": package.subdir}
+        told = {key: each for key, each in parts.items() if each}
+        return PackageURL(type="conda", name=package.name, version=package.version, qualifiers=told)
     kind = "generic" if package.origin in ("local", "editable") else "pypi"
     qualifiers = {"vcs": "vcs_url", "archive": "download_url"}.get(package.origin)
     said = {qualifiers: address(package.url)} if qualifiers and package.url else None

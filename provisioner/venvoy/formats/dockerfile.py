@@ -8,11 +8,17 @@ from dataclasses import dataclass
 
 from ..errors import InvalidInput
 from ..model import Package, Snapshot
+from .explicit import Explicit
+from .pylock import is_pinned
 from .requirements import hashed, named, plain, repository, requirement
 from .requirements import left_out as unhashed
 
 LISTED = "/usr/local/share/venvoy/requirements.txt"
+EXPLICIT = "/usr/local/share/venvoy/explicit.txt"
 """Where the image itself says what is in it."""
+PREFIX = "/opt/conda"
+"""The prefix of micromamba's own image."""
+MICROMAMBA = "docker.io/mambaorg/micromamba:1.5.8"
 INSTALL = "PIP_ROOT_USER_ACTION=ignore python -m pip install --no-cache-dir --no-deps"
 # One argument of a program may be 128 KiB long on Linux, and what stands behind RUN is one argument of the shell; a
 # section of a definition may be 64 KiB long (Apptainer reads it with Go's bufio.Scanner).
@@ -46,12 +52,13 @@ class Dockerfile:
             f"FROM {_platform(snapshot)}{image(snapshot)}",
             "# An index of your own is told with --build-arg PIP_INDEX_URL=URL; the hashes stay.",
             "ARG PIP_INDEX_URL",
+            *(["USER root", f"ENV PATH={PREFIX}/bin:$PATH"] if snapshot.kind == "conda" else []),
             "ENV PYTHONNOUSERSITE=1",
             *steps(snapshot),
             "RUN useradd --create-home --non-unique --uid 1000 user",
             "USER 1000",
             "WORKDIR /home/user",
-            'CMD ["python"]',
+            f'CMD ["{python(snapshot)}"]',
         ]
         return "\n".join(lines) + "\n"
 
@@ -72,13 +79,39 @@ def head(snapshot: Snapshot, build: str) -> list[str]:
 def steps(snapshot: Snapshot) -> list[str]:
     """The RUN instructions that install the packages, also for whoever translates them into another language."""
     lines = [f"{requirement(each)} --hash=sha256:{each.sha256}" for each in hashed(snapshot)]
-    found = [f"RUN mkdir -p {LISTED.rpartition('/')[0]}"] if lines else []
-    for part in _parts(lines):
-        found += ["RUN printf '%s\\n' \\", *(f"    '{line}' \\" for line in part), f"    >> {LISTED}"]
+    by_conda = explicit_lines(snapshot)
+    found = [f"RUN mkdir -p {LISTED.rpartition('/')[0]}"] if lines or by_conda else []
+    found += _printed(by_conda, EXPLICIT)
+    if by_conda:
+        found.append(
+            f"RUN micromamba install --yes --prefix {PREFIX} --file {EXPLICIT} && micromamba clean --all --yes"
+        )
+    found += _printed(lines, LISTED)
+    by_pip = INSTALL.replace("python ", f"{python(snapshot)} ")
     if lines:
-        found.append(f"RUN {INSTALL} --require-hashes -r {LISTED}")
+        found.append(f"RUN {by_pip} --require-hashes -r {LISTED}")
     # The commit is the hash of what it names, which git checks; pip knows no other for a repository.
-    return found + [f"RUN {INSTALL} '{line}'" for each in sorted(snapshot.packages) if (line := repository(each))]
+    from_git = (repository(each) for each in sorted(snapshot.packages) if each.ecosystem == "pypi")
+    return found + [f"RUN {by_pip} '{line}'" for line in from_git if line]
+
+
+def explicit_lines(snapshot: Snapshot) -> list[str]:
+    """The conda packages as an explicit list, every file with its hash; none where there is no conda package."""
+    if snapshot.kind != "conda":
+        return []
+    return [line for line in Explicit().dump(snapshot).splitlines() if not line.startswith("#")]
+
+
+def python(snapshot: Snapshot) -> str:
+    """The interpreter in the image, as a shell without anybody's settings finds it."""
+    return f"{PREFIX}/bin/python" if snapshot.kind == "conda" else "python"
+
+
+def _printed(lines: Sequence[str], file: str) -> list[str]:
+    found: list[str] = []
+    for part in _parts(lines):
+        found += ["RUN printf '%s\\n' \\", *(f"    '{line}' \\" for line in part), f"    >> {file}"]
+    return found
 
 
 def image(snapshot: Snapshot) -> str:
@@ -91,6 +124,8 @@ def image(snapshot: Snapshot) -> str:
         if not _IMAGE.fullmatch(snapshot.image):
             raise InvalidInput(f"{snapshot.image!r} is not the name of an image")
         return snapshot.image
+    if snapshot.kind == "conda":
+        return MICROMAMBA
     version = _VERSION.match(snapshot.language_version)
     if not version:
         raise InvalidInput(f"there is no public image of Python {snapshot.language_version!r}")
@@ -100,7 +135,8 @@ def image(snapshot: Snapshot) -> str:
 
 def left_out(snapshot: Snapshot) -> tuple[Package, ...]:
     """The packages that the image will lack."""
-    return tuple(each for each in unhashed(snapshot) if not repository(each))
+    by_conda = {each for each in snapshot.packages if each.ecosystem == "conda" and is_pinned(each)}
+    return tuple(each for each in unhashed(snapshot) if each not in by_conda and not repository(each))
 
 
 def tag(snapshot: Snapshot) -> str:

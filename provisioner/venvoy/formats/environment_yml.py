@@ -1,4 +1,4 @@
-"""conda's environment.yml (CEP 24), with what came from the Python index in its pip section."""
+"""conda's environment.yml (CEP 24): conda packages, and what came from the Python index in its pip section."""
 
 from __future__ import annotations
 
@@ -20,24 +20,38 @@ LIMIT = 2_000_000
 """Characters of the longest file that is read; a thousand pinned packages take a twentieth of that."""
 _MATCH = re.compile(r"(?:[\w./:-]+::)?(?P<name>[\w.-]+)\s*(?P<rest>(?:[\s=<>!~\[].*)?)", re.DOTALL)
 _PIN = re.compile(r"(?:={1,2}\s*)?(?P<version>[0-9][\w.!+-]*?)(?:\.?\*)?(?:\s*=\s*\S+|\s+\S+)?")
-_INTERPRETERS = re.compile(
-    r"_libgcc_mutex|_openmp_mutex|bzip2|ca-certificates|icu|ld_impl_[\w-]+|ncurses|openssl|python_abi|readline|setuptools"
+_HAD_BY_VENV = re.compile(
+    r"python|pip|_libgcc_mutex|_openmp_mutex|bzip2|ca-certificates|icu|ld_impl_[\w-]+|ncurses|openssl|python_abi|readline|setuptools"
     r"|lib(?:expat|ffi|gcc(?:-ng)?|gomp|lzma|mpdec|nsl|sqlite|stdcxx(?:-ng)?|uuid|xcrypt|zlib)"
     r"|sqlite|tk|tzdata|wheel|xz|zlib|zstd"
 )
-"""What `conda env export` lists because conda's Python needs it: a venv's interpreter has its own of these."""
+"""What a venv has, too: its interpreter has of its own what conda's Python needs, and `conda env export` lists."""
 _PLAIN = re.compile(r"(?!(?i:true|false|null|yes|no|on|off|y|n)$)[A-Za-z][\w.-]*", re.ASCII)
 _PLAIN_REQUIREMENT = re.compile(r"(?:-e |[A-Za-z0-9][\w.-]*(?:={2,3}| @ ))(?!#)[!-~]+(?<!:)", re.ASCII)
 
 
+_SPEC = re.compile(r"(?![-?:,\[\]{}#&*!|>'\"%@`])(?:(?!: | #)[!-~])+(?<!:)", re.ASCII)
+"""A match spec that needs no quotes: nothing at its start or in it that means something in YAML."""
+_EXACT = re.compile(
+    r"(?:(?P<channel>\S+)::)?(?P<name>[\w.-]+)\s*(?:==?|\s)\s*(?P<version>[^\s=<>!~|,*\[]+)"
+    r"(?:(?:=|\s+)(?P<build>[^\s=<>!~|,*\[]+))?"
+)
+
+
 @dataclass(frozen=True, slots=True)
 class EnvironmentYml:
-    """The record's form: everything pinned, sorted, and nothing of the clock in it."""
+    """The record's form: everything pinned, sorted, and nothing of the clock in it.
+
+    With `builds` conda packages are named with their build strings, which other platforms do not have.
+    """
 
     name: str = "yaml"
     filename: str = "environment.yml"
+    builds: bool = False
 
     def dump(self, snapshot: Snapshot) -> str:
+        if snapshot.kind == "conda":
+            return self._of_conda(snapshot)
         pip = next((each for each in snapshot.packages if _conda_has(each)), None)
         listed = [requirement(each) for each in sorted(snapshot.packages) if each != pip]
         lines = [
@@ -53,50 +67,89 @@ class EnvironmentYml:
             lines += ["  - pip:", *(f"      - {_scalar(each, _PLAIN_REQUIREMENT)}" for each in listed)]
         return "\n".join(lines) + "\n"
 
+    def _of_conda(self, snapshot: Snapshot) -> str:
+        by_conda = [each for each in snapshot.packages if each.ecosystem == "conda"]
+        by_pip = [each for each in snapshot.packages if each.ecosystem == "pypi"]
+        return written(
+            Wish(
+                name=snapshot.environment,
+                channels=snapshot.channels,
+                conda=tuple(spec(each, builds=self.builds) for each in sorted(by_conda)),
+                requirements=tuple(requirement(each) for each in sorted(by_pip)),
+            )
+        )
+
     def state(self, wish: Wish, *, source: str) -> Snapshot:
         """What a wish describes that leaves nothing open. Raises InvalidInput with the first thing that it leaves."""
         packages = tuple(_pinned(each, source) for each in wish.requirements if not each.startswith(("--", "-c ")))
+        if wish.beyond:
+            packages += tuple(_exact(each, source) for each in wish.conda)
         return Snapshot(
             environment=wish.name,
             taken=datetime.now(UTC),
             base="",
             language_version=wish.python,
             platform="",
+            channels=wish.channels if wish.beyond else (),
             packages=tuple(sorted(packages)),
         )
 
     def load(self, text: str, *, source: str) -> Wish:
-        """Read ours, or one written by hand; `source` names the file in errors. Raises InvalidInput.
-
-        What only conda can install is named in the error: a venv cannot take it.
-        """
+        """Read ours, or one written by hand; `source` names the file in errors. Raises InvalidInput."""
         said = _mapping(text, source)
-        dependencies = said.get("dependencies") or []
-        if not isinstance(dependencies, list):
-            raise InvalidInput(f"{source}: dependencies must be a list")
-        python = ""
-        requirements: list[str] = []
-        conda: list[str] = []
-        for entry in dependencies:
-            if isinstance(entry, dict) and set(entry) == {"pip"}:
-                requirements += _requirements(entry["pip"], source)
-            elif not isinstance(entry, str):
-                raise InvalidInput(f"{source}: {_short(entry)} in dependencies is neither a package nor a pip list")
-            elif (found := _MATCH.fullmatch(entry.strip())) and found["name"].lower() in ("python", "pip"):
-                specifier = _specifier(found["rest"].strip(), entry, source)
-                if found["name"].lower() == "python":
-                    python = specifier.removeprefix("==").removesuffix(".*")
-                elif specifier:
-                    requirements.append(f"pip{specifier}")
-            elif not (found and _INTERPRETERS.fullmatch(found["name"].lower())):
-                conda.append(entry)
-        if conda:
-            raise InvalidInput(
-                f"{source}: {', '.join(conda)} can only come from conda",
-                hint="a conda environment can take them; a venv takes what stands under 'pip:': move them there if the "
-                "Python index has them",
-            )
-        return Wish(name=_name(said.get("name"), source), python=python, requirements=tuple(requirements))
+        conda, requirements = _listed(said.get("dependencies") or [], source)
+        names = {entry: _match(entry, source)["name"].lower() for entry in conda}
+        beyond = tuple(entry for entry, name in names.items() if not _HAD_BY_VENV.fullmatch(name))
+        python, pip = _of_venv(conda, source, strict=not beyond)
+        if pip and not beyond:  # in a conda environment conda brings its own pip
+            requirements = [f"pip{pip}", *requirements]
+        return Wish(
+            name=_name(said.get("name"), source),
+            python=python.removeprefix("==").removesuffix(".*"),
+            requirements=tuple(requirements),
+            channels=_channels(said.get("channels"), source),
+            conda=tuple(conda),
+            beyond=beyond,
+        )
+
+
+def _listed(dependencies: object, source: str) -> tuple[list[str], list[str]]:
+    """The match specs, and what stands under pip."""
+    if not isinstance(dependencies, list):
+        raise InvalidInput(f"{source}: dependencies must be a list")
+    conda: list[str] = []
+    requirements: list[str] = []
+    for entry in dependencies:
+        if isinstance(entry, dict) and set(entry) == {"pip"}:
+            requirements += _requirements(entry["pip"], source)
+        elif isinstance(entry, str):
+            conda.append(entry.strip())
+        else:
+            raise InvalidInput(f"{source}: {_short(entry)} in dependencies is neither a package nor a pip list")
+    return conda, requirements
+
+
+def _match(entry: str, source: str) -> re.Match[str]:
+    if found := _MATCH.fullmatch(entry):
+        return found
+    raise InvalidInput(f"{source}: {_short(entry)} in dependencies is no match spec")
+
+
+def _of_venv(conda: list[str], source: str, *, strict: bool) -> tuple[str, str]:
+    """What is asked of Python and pip; "" for what only conda can read, where a venv is not meant."""
+    try:
+        return _asked(conda, "python", source), _asked(conda, "pip", source)
+    except InvalidInput:
+        if strict:
+            raise
+        return "", ""
+
+
+def _asked(conda: list[str], name: str, source: str) -> str:
+    """What the specs ask of one package, as PEP 440 says it; "" for any version, or none. The last counts."""
+    said = [(entry, _match(entry, source)) for entry in conda]
+    asked = [_specifier(found["rest"].strip(), entry, source) for entry, found in said if found["name"].lower() == name]
+    return asked[-1] if asked else ""
 
 
 def _pinned(line: str, source: str) -> Package:
@@ -113,6 +166,35 @@ def _pinned(line: str, source: str) -> Package:
     if len(specifiers) != 1 or specifiers[0].operator not in ("==", "===") or specifiers[0].version.endswith(".*"):
         raise InvalidInput(f"{source}: {asked} leaves its version open", hint="compare an environment made from it")
     return Package(name=name, version=specifiers[0].version)
+
+
+def written(wish: Wish) -> str:
+    """A wish as an environment.yml; its lists keep their order."""
+    lines = [
+        f"name: {_scalar(wish.name, _PLAIN)}",
+        "channels:" if wish.channels else "channels: []",
+        *(f"  - {_scalar(each, _SPEC)}" for each in wish.channels),
+        "dependencies:" if wish.conda or wish.requirements else "dependencies: []",
+        *(f"  - {_scalar(each, _SPEC)}" for each in wish.conda),
+    ]
+    if wish.requirements:
+        lines += ["  - pip:", *(f"      - {_scalar(each, _PLAIN_REQUIREMENT)}" for each in wish.requirements)]
+    return "\n".join(lines) + "\n"
+
+
+def spec(package: Package, *, builds: bool) -> str:
+    """A conda package as conda's own export writes it: `name=version=build`, or `name==version` for any build.
+
+    With one "=" a version stands for all that begin with it.
+    """
+    return f"{package.name}={package.version}={package.build}" if builds else f"{package.name}=={package.version}"
+
+
+def _exact(entry: str, source: str) -> Package:
+    found = _EXACT.fullmatch(entry)
+    if found is None:
+        raise InvalidInput(f"{source}: {entry} leaves its version open", hint="compare an environment made from it")
+    return Package(ecosystem="conda", name=found["name"].lower(), version=found["version"], build=found["build"] or "")
 
 
 def requirement(package: Package) -> str:
@@ -163,6 +245,13 @@ def _name(said: object, source: str) -> str:
     if said is None or isinstance(said, str):
         return said or ""
     raise InvalidInput(f"{source}: name must be a string (in quotes), not {_short(said)}")
+
+
+def _channels(said: object, source: str) -> tuple[str, ...]:
+    listed = [] if said is None else said
+    if not isinstance(listed, list) or not all(isinstance(each, str) and _SPEC.fullmatch(each) for each in listed):
+        raise InvalidInput(f"{source}: channels must be a list of names or addresses")
+    return tuple(each for each in listed if each != "nodefaults")
 
 
 def _specifier(rest: str, entry: str, source: str) -> str:

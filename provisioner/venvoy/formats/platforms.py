@@ -16,7 +16,7 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import parse_wheel_filename
 from packaging.version import Version
 
-from ..model import Package, Snapshot
+from ..model import Origin, Package, Snapshot
 from .pylock import is_pinned
 from .requirements import INDEX, address, plain
 
@@ -112,6 +112,30 @@ class Tailored:
     def unpinned(self) -> tuple[Package, ...]:
         """The packages of the environment that nobody can fetch, on whatever platform."""
         return tuple(each for each in sorted(self.snapshot.packages) if not is_pinned(each))
+
+    def packages(self, platform: Platform) -> tuple[Package, ...]:
+        """What one platform gets, each with the file that it takes first."""
+        direct = {each.name for each in self.snapshot.packages if each.direct}
+        found = []
+        for each in (one for one in self.entries if platform in one.holds):
+            file = next(iter(each.files.get(platform.name, ())), None)
+            url, sha256 = (file.url or "", file.hashes["sha256"]) if file else ("", "")
+            origin: Origin = "archive" if each.entry.archive else "vcs" if each.entry.vcs else "index"
+            if origin != "index":
+                known = next(one for one in self.snapshot.packages if one.name == each.entry.name)
+                url, sha256 = known.url, known.sha256
+            version = str(each.entry.version)
+            found.append(
+                Package(
+                    name=each.entry.name,
+                    version=version,
+                    origin=origin,
+                    url=url,
+                    sha256=sha256,
+                    direct=each.entry.name in direct,
+                )
+            )
+        return tuple(sorted(found))
 
     def toml(self) -> str:
         """The lock as PEP 751 has it, with one entry under `environments` for each platform."""

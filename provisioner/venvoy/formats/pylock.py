@@ -30,6 +30,7 @@ from ..model import Base, Origin, Package, Snapshot
 
 Source = pylock.PackageVcs | pylock.PackageDirectory | pylock.PackageArchive | pylock.PackageWheel | pylock.PackageSdist
 
+_CONDA = re.compile(r"https?://[^#\s]+(?:\.conda|\.tar\.bz2)")
 _ARCHIVE = re.compile(r"(?P<url>https?://[^#]+)(?:#subdirectory=(?P<subdirectory>.+))?")
 _VCS = re.compile(
     r"(?P<type>[a-z]+)\+(?P<url>(?:https?|ssh)://.+)@(?P<commit>[^@#]+)(?:#subdirectory=(?P<subdirectory>.+))?"
@@ -53,6 +54,8 @@ class PylockToml:
     filename: str = "pylock.toml"
 
     def dump(self, snapshot: Snapshot) -> str:
+        # What conda installs has no place in it.
+        snapshot = replace(snapshot, packages=tuple(each for each in snapshot.packages if each.ecosystem == "pypi"))
         pinned = [each for each in sorted(snapshot.packages) if is_pinned(each)]
         return _dumped(snapshot, [(each, _entry(each)) for each in pinned])
 
@@ -106,6 +109,8 @@ def _dumped(snapshot: Snapshot, entries: list[tuple[Package, pylock.Package]]) -
 
 def is_pinned(package: Package) -> bool:
     """Whether the package can be fetched again, anywhere, as exactly the same bytes or the same commit."""
+    if package.ecosystem == "conda":
+        return bool(package.sha256) and _CONDA.fullmatch(package.url) is not None
     if not (is_normalized_name(package.name) and is_version(package.version)):
         return False
     if package.origin == "vcs":

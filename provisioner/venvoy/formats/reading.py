@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,23 +11,29 @@ from typing import Literal
 
 from ..errors import InvalidInput
 from ..model import Snapshot, Wish
-from . import explicit, inline_metadata, repo2docker, requirements_in, uv_lock
+from . import conda_lock, explicit, inline_metadata, rattler_lock, repo2docker, requirements_in, uv_lock
+from .conda_lock import CondaLock
 from .environment_yml import EnvironmentYml
+from .explicit import Explicit
 from .pylock import PylockToml
+from .rattler_lock import RattlerLock
 from .requirements import python_of
 from .snapshot_json import SnapshotJson
 
 LARGEST = 50_000_000
 """Bytes of the largest file that is read; a lock of a thousand packages for all platforms has a tenth of that."""
-Kind = Literal["pylock", "uv.lock", "lock", "yaml", "requirements", "script", "notebook"]
+Kind = Literal[
+    "pylock", "uv.lock", "lock", "yaml", "conda-lock", "explicit", "pixi", "requirements", "script", "notebook"
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Read:
     """What a file is and says: a wish to be resolved, or exactly what to install.
 
-    Exact are `snapshot` (our own lock) and `lock`, which gives a pylock.toml for the interpreter that PEP 508's
-    variables describe. `file` is what was followed, where a folder was given; `python` is what the file asks for.
+    Exact are `snapshot` (our own lock), `lock`, which gives a pylock.toml for the interpreter that PEP 508's variables
+    describe, and `states`, which gives a snapshot for one of conda's platforms ("linux-64"). `file` is what was
+    followed, where a folder was given; `python` is what the file asks for.
     """
 
     kind: Kind
@@ -36,6 +43,7 @@ class Read:
     wish: Wish | None = None
     lock: Callable[[Mapping[str, str]], str] | None = None
     snapshot: Snapshot | None = None
+    states: Callable[[str], Snapshot] | None = None
     remarks: tuple[str, ...] = ()
 
 
@@ -86,6 +94,10 @@ def _kind(path: Path, text: str) -> str:
     name = path.name.lower()
     if name == "uv.lock" or name.endswith(".py.lock"):
         return "uv.lock"
+    if name.endswith("pixi.lock"):
+        return "pixi"
+    if re.fullmatch(r".*conda-lock\.ya?ml", name):
+        return "conda-lock"
     known = {".toml": "pylock", ".yml": "yaml", ".yaml": "yaml", ".json": "lock", ".ipynb": "notebook", ".py": "script"}
     if path.suffix.lower() in known:
         return known[path.suffix.lower()]
@@ -143,7 +155,26 @@ def _notebook(path: Path, text: str) -> Read:
 
 
 def _explicit(path: Path, text: str) -> Read:
-    explicit.refused(text, source=str(path))
+    said = Explicit().load(text, source=str(path))
+    return Read(kind="explicit", file=path, python=said.language_version, snapshot=said)
+
+
+def _conda_lock(path: Path, text: str) -> Read:
+    conda_lock.subdirs(text, source=str(path))
+
+    def state(subdir: str) -> Snapshot:
+        return CondaLock().load(text, source=str(path), subdir=subdir)
+
+    return Read(kind="conda-lock", file=path, states=state)
+
+
+def _pixi(path: Path, text: str) -> Read:
+    rattler_lock.subdirs(text, source=str(path))
+
+    def state(subdir: str) -> Snapshot:
+        return RattlerLock().load(text, source=str(path), subdir=subdir)
+
+    return Read(kind="pixi", file=path, states=state)
 
 
 _READERS: Mapping[str, Callable[[Path, str], Read]] = {
@@ -155,4 +186,6 @@ _READERS: Mapping[str, Callable[[Path, str], Read]] = {
     "script": _script,
     "notebook": _notebook,
     "explicit": _explicit,
+    "conda-lock": _conda_lock,
+    "pixi": _pixi,
 }

@@ -53,13 +53,17 @@ def python_of(text: str) -> str:
 
 def hashed(snapshot: Snapshot) -> list[Package]:
     """The packages whose file pip can fetch and check, sorted."""
-    return [each for each in sorted(snapshot.packages) if is_pinned(each) and each.origin != "vcs" and _is_hash(each)]
+    return [
+        each
+        for each in sorted(snapshot.packages)
+        if each.ecosystem == "pypi" and is_pinned(each) and each.origin != "vcs" and _is_hash(each)
+    ]
 
 
 def left_out(snapshot: Snapshot) -> tuple[Package, ...]:
     """The packages that a file of requirements with hashes cannot name."""
-    there = {each.name for each in hashed(snapshot)}
-    return tuple(each for each in sorted(snapshot.packages) if each.name not in there)
+    there = set(hashed(snapshot))
+    return tuple(each for each in sorted(snapshot.packages) if each not in there)
 
 
 def requirement(package: Package) -> str:
@@ -83,7 +87,7 @@ def named(package: Package) -> str:
 
 def reason(package: Package) -> str:
     """Why pip cannot fetch the package again and check what it gets."""
-    return _REASONS[package.origin]
+    return "from a conda channel" if package.ecosystem == "conda" else _REASONS[package.origin]
 
 
 def address(url: str) -> str:

@@ -28,6 +28,7 @@ class SnapshotJson:
             "language": snapshot.language,
             "language_version": snapshot.language_version,
             "platform": snapshot.platform,
+            **({"channels": list(snapshot.channels)} if snapshot.channels else {}),
             "packages": [_package(each) for each in sorted(snapshot.packages)],
         }
         return json.dumps(said, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
@@ -37,8 +38,9 @@ class SnapshotJson:
         try:
             said = json.loads(text)
             listed = [_checked(each) for each in said["packages"]]
-            for key in ("base", "language", "language_version", "platform"):
-                _text(said[key])
+            channels = tuple(said.get("channels", ()))
+            for value in (*(said[key] for key in ("base", "language", "language_version", "platform")), *channels):
+                _text(value)
             return Snapshot(
                 environment=environment,
                 taken=taken or datetime.now(UTC),
@@ -46,6 +48,7 @@ class SnapshotJson:
                 language=said["language"],
                 language_version=said["language_version"],
                 platform=said["platform"],
+                channels=channels,
                 packages=tuple(Package(**each) for each in listed),
             )
         except (ValueError, KeyError, TypeError, RecursionError) as error:

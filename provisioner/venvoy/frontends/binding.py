@@ -14,19 +14,20 @@ from __future__ import annotations
 
 import json
 import os
-import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from ..actions import locks
 from ..errors import InvalidInput
 from ..store import NAME, Store
 from .kernelspecs import KEY
 
 LIMIT = 300
 """Bytes that the key takes at most, as it is written into a notebook."""
-LOCK = "pylock.toml"
+LOCKS = tuple(each.filename for each in locks.LOCKS.values())
+"""The names of locks: which one an environment has depends on what installs its packages."""
 _DIGEST_LENGTH = 64
 _PREFIX = "venvoy-"
 
@@ -56,7 +57,7 @@ def size(said: Mapping[str, str]) -> int:
 
 def bound(store: Store, environment: str, snapshot: str, notebook: Path) -> Bound:
     """What is to be written into `notebook` (an absolute path) when it has run in that state of the environment."""
-    lock = store.project(environment) / LOCK
+    lock = _found(store.project(environment))
     home = store.settings.user_home
     return Bound(
         environment=environment,
@@ -137,16 +138,15 @@ def lock_of(store: Store, notebook: Path) -> Path:
     raise InvalidInput(
         f"the lock of {said.environment!r} is not found from {notebook}",
         hint=f"where the environment is: venvoy freeze {said.environment}\n"
-        f"then put its {LOCK} beside the notebook, or: venvoy restore PATH/{LOCK}",
+        f"then put its lock ({' or '.join(LOCKS)}) beside the notebook, or: venvoy restore PATH",
     )
 
 
 def snapshot_of(lock: Path) -> str:
     """The digest of the state that a lock of venvoy's was made of, "" where it does not say."""
     try:
-        said = tomllib.loads(lock.read_text("utf-8"))
-        return str(said["tool"]["venvoy"]["snapshot"])
-    except (OSError, ValueError, KeyError, TypeError):
+        return locks.state_of(lock)
+    except (OSError, UnicodeDecodeError, InvalidInput):
         return ""
 
 
@@ -156,8 +156,12 @@ def _candidates(store: Store, said: Bound, notebook: Path) -> Iterator[Path]:
         yield store.settings.user_home / said.lock[2:]
     elif said.lock:
         yield Path(os.path.normpath(folder / said.lock))
-    yield store.project(said.environment) / LOCK
-    yield folder / LOCK
+    yield from (place / each for place in (store.project(said.environment), folder) for each in LOCKS)
+
+
+def _found(folder: Path) -> Path:
+    """The lock in a project folder, where there is one."""
+    return next((folder / each for each in LOCKS if (folder / each).exists()), folder / LOCKS[0])
 
 
 def _place(lock: Path, folder: Path, home: Path) -> str:

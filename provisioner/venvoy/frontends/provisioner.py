@@ -122,7 +122,8 @@ class EnvironmentProvisioner(LocalProvisioner):
         kwargs["transport_encryption"] = self._encryption(manager, kwargs, kernel, policy, env)
         arguments = tuple(kwargs.get("extra_arguments") or ())
         kwargs = await super().pre_launch(**kwargs)
-        job = kernel_job(
+        job = await asyncio.to_thread(
+            kernel_job,
             self._store,
             env,
             kernel,

@@ -21,9 +21,9 @@ from ..actions.diff import diff
 from ..actions.freeze import freeze
 from ..actions.launch import kernel_of
 from ..actions.observe import observe
-from ..actions.restore import described, restore
+from ..actions.restore import How, described, restore
 from ..errors import CommandFailed
-from ..model import Actor, Environment
+from ..model import Actor, Environment, Kind
 from ..process import OnLine
 from ..store import Store
 from . import kernelspecs
@@ -35,7 +35,7 @@ _ACTOR = Actor(kind="command", command="venvoy quickstart")
 Say = Callable[[str], None]
 
 
-def quickstart(*, keep: bool, say: Say, on_line: OnLine | None = None) -> int:
+def quickstart(*, keep: bool, say: Say, runtime: Kind = "venv", on_line: OnLine | None = None) -> int:
     """Make an environment, run the notebook in it, freeze, restore, compare; returns the exit code.
 
     `say` is given every line for the user, `on_line` what the tools below report meanwhile. Without `keep` both
@@ -43,7 +43,7 @@ def quickstart(*, keep: bool, say: Say, on_line: OnLine | None = None) -> int:
     """
     store = Store(settings.current())
     say(f"[1/6] Making the environment {NAME!r} …")
-    env = create(store, Plan(name=NAME, force=True), actor=_ACTOR, on_line=on_line)
+    env = create(store, Plan(name=NAME, runtime=runtime, force=True), actor=_ACTOR, on_line=on_line)
     say(f"      Python {env.python_version} in {env.prefix}")
     kernel = kernel_of(store, env)
     kernelspecs.write(kernelspecs.spec(store, env, encrypts=kernel.encrypts))
@@ -57,7 +57,7 @@ def quickstart(*, keep: bool, say: Say, on_line: OnLine | None = None) -> int:
     frozen = freeze(store, env, actor=_ACTOR, on_line=on_line)
     say(f"      {frozen.path}")
     say(f"[5/6] Restoring that lock into a second environment, {COPY!r} …")
-    restored = restore(store, frozen.path, name=COPY, actor=_ACTOR, force=True, on_line=on_line)
+    restored = restore(store, frozen.path, name=COPY, actor=_ACTOR, force=True, how=How(on_line=on_line))
     kernelspecs.write(kernelspecs.spec(store, restored.environment, encrypts=kernel.encrypts))
     say(f"      {restored.environment.prefix}")
     say("[6/6] Comparing the two …")
@@ -67,7 +67,7 @@ def quickstart(*, keep: bool, say: Say, on_line: OnLine | None = None) -> int:
             kernelspecs.remove(each.name)
             delete(store, each, record=True)
         return 0
-    say(_next_steps(notebook, frozen.path))
+    say(_next_steps(notebook, frozen.path, runtime))
     return 0
 
 
@@ -117,9 +117,9 @@ def _compare(store: Store, env: Environment, copy: Environment, say: Say) -> Non
     say("      Not compared: the installed files themselves.")
 
 
-def _next_steps(notebook: Path, lock: Path) -> str:
+def _next_steps(notebook: Path, lock: Path, runtime: Kind) -> str:
     steps = (
-        (f"venvoy init {NAME}", "an environment with a Jupyter kernel"),
+        (f"venvoy init {NAME}{' --runtime conda' if runtime == 'conda' else ''}", "an environment with a Jupyter kernel"),
         (f"venvoy run {NAME} -- python -m pip list", "anything in it"),
         (f"venvoy history {NAME}", "what changed, when, and who did it"),
         (f"venvoy freeze {NAME}", "the lock"),

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 from ..model import Package
-from . import dist_info
+from . import conda_meta, dist_info
 from .dist_info import Distribution
 
 Stamp = tuple[tuple[str, int], ...]
@@ -16,6 +16,7 @@ __all__ = [
     "Distribution",
     "Stamp",
     "distributions",
+    "from_conda",
     "names",
     "packages",
     "site_folders",
@@ -44,7 +45,7 @@ def site_folders(prefix: Path) -> tuple[Path, ...]:
 
 def stamp(prefix: Path) -> Stamp:
     """What moves whenever a package comes or goes: the folders' times of change, in nanoseconds. Costs microseconds."""
-    return tuple((str(folder), _moved(folder)) for folder in site_folders(prefix))
+    return tuple((str(folder), _moved(folder)) for folder in _watched(prefix))
 
 
 def unsettled(prefix: Path, *, now: int) -> bool:
@@ -52,7 +53,7 @@ def unsettled(prefix: Path, *, now: int) -> bool:
 
     `now` is in nanoseconds since the epoch.
     """
-    folders = site_folders(prefix)
+    folders = _watched(prefix)
     if any(now - _moved(folder) < YOUNG for folder in folders):
         return True
     moving = [folder for folder in folders if now - _moved(folder) < AT_WORK]
@@ -80,8 +81,40 @@ def names(prefix: Path) -> dict[str, str]:
 
 
 def packages(prefix: Path) -> tuple[Package, ...]:
-    """The same as `distributions`, as data that can be recorded and compared."""
-    return tuple(distribution.package() for distribution in distributions(prefix))
+    """What is installed, as data that can be recorded and compared.
+
+    A distribution that came in a conda package is that package. Where pip has put another in its place, what lies on
+    the disk counts, and the conda package is not there any more whatever its record says.
+    """
+    found = distributions(prefix)
+    if not conda_meta.is_prefix(prefix):
+        return tuple(each.package() for each in found)
+    records = conda_meta.records(prefix)
+    shadowed = {each.name for each in conda_meta.shadowed(prefix, records)}
+    held = [each for each in records if each.name not in shadowed]
+    owned = {str(prefix / each.metadata) for each in held if each.metadata}
+    own = [each.package() for each in found if not owned.intersection(_metadata(each))]
+    return tuple(sorted([*(each.package() for each in held), *own]))
+
+
+def from_conda(prefix: Path) -> frozenset[str]:
+    """The canonical names of the distributions that came in conda packages and are still theirs; none in a venv."""
+    if not conda_meta.is_prefix(prefix):
+        return frozenset()
+    records = conda_meta.records(prefix)
+    shadowed = {each.name for each in conda_meta.shadowed(prefix, records)}
+    owned = {str(prefix / each.metadata) for each in records if each.metadata and each.name not in shadowed}
+    return frozenset(each.name for each in distributions(prefix) if owned.intersection(_metadata(each)))
+
+
+def _metadata(distribution: Distribution) -> tuple[str, str]:
+    return (f"{distribution.path}/METADATA", f"{distribution.path}/PKG-INFO")
+
+
+def _watched(prefix: Path) -> tuple[Path, ...]:
+    """Every folder in which something moves when a package comes or goes."""
+    conda = prefix / conda_meta.FOLDER
+    return (*site_folders(prefix), *((conda,) if conda.is_dir() else ()))
 
 
 def _version(prefix: Path) -> str:

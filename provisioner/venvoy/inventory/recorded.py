@@ -74,6 +74,16 @@ class Audit:
     deviations: tuple[Deviation, ...]
     excluded: Mapping[str, int]
 
+    def with_also(self, other: Audit) -> Audit:
+        """Both as one."""
+        deviations = (*self.deviations, *other.deviations)
+        return Audit(
+            files=self.files + other.files,
+            size=self.size + other.size,
+            deviations=tuple(sorted(deviations, key=lambda each: (each.distribution, str(each.path)))),
+            excluded=dict(sorted((Counter(self.excluded) + Counter(other.excluded)).items())),
+        )
+
 
 def rows(distribution: Distribution) -> tuple[Row, ...]:
     """The lines of the distribution's RECORD; none where there is no RECORD."""
@@ -116,12 +126,14 @@ def audit(
     distributions: Iterable[Distribution],
     *,
     written_for: Mapping[str, str],
+    owned: frozenset[str] = frozenset(),
     on_file: Callable[[int], None] | None = None,
 ) -> Audit:
     """Hash every file that has a recorded hash, and look for files in the site-packages `folders` that nobody recorded.
 
     `written_for` maps paths that stand in scripts to those that stood there when they were recorded: a script is also
-    as recorded when it is so after that exchange. `on_file` is given the bytes of every file that was hashed.
+    as recorded when it is so after that exchange. `owned` are paths that others have recorded. `on_file` is given the
+    bytes of every file that was hashed.
     """
     listed = [(each, rows(each)) for each in distributions]
     excluded = Counter(_NO_RECORD for _, recorded in listed if not recorded)
@@ -138,7 +150,7 @@ def audit(
         looks = list(pool.map(look, todo, chunksize=64))
     excluded.update(each.passed_over for each in looks if each.passed_over)
     deviations = [each.deviation for each in looks if each.deviation]
-    deviations += _extra(folders, listed)
+    deviations += _extra(folders, listed, owned)
     return Audit(
         files=sum(not each.passed_over for each in looks),
         size=sum(each.size for each in looks),
@@ -190,10 +202,12 @@ def _changed(one: Distribution, row: Row, path: Path, found: str) -> Deviation |
     return Deviation(kind="changed", distribution=one.name, path=path, expected=row.sha256, found=found)
 
 
-def _extra(folders: Iterable[Path], listed: Iterable[tuple[Distribution, tuple[Row, ...]]]) -> Iterator[Deviation]:
+def _extra(
+    folders: Iterable[Path], listed: Iterable[tuple[Distribution, tuple[Row, ...]]], others: frozenset[str]
+) -> Iterator[Deviation]:
     """Files in site-packages that nobody recorded, except what is made by importing and what makes the venv itself."""
     listed = tuple(listed)
-    owned = {os.path.normpath(one.folder.parent / row.path) for one, recorded in listed for row in recorded}
+    owned = {os.path.normpath(one.folder.parent / row.path) for one, recorded in listed for row in recorded} | others
     unrecorded = {name for one, recorded in listed if not recorded for name in _top_level(one)}
     for folder in folders:
         for place, inner, names in os.walk(folder):

@@ -51,21 +51,22 @@ def scripts(prefix: Path) -> Iterator[Path]:
     yield from (Path(path) for _, path in entries)
 
 
-def written_for(prefix: Path) -> Mapping[str, int]:
+def written_for(prefix: Path, *, bases: bool = False) -> Mapping[str, int]:
     """Other folders that this venv was written for, each with how many of its files say so: it was moved or copied.
 
-    A script for an interpreter that belongs to no venv (`#!/usr/bin/python3`) says nothing of that.
+    A script for an interpreter that belongs to no venv (`#!/usr/bin/python3`) says nothing of that, unless `bases`
+    count as well: a conda prefix is one, and its scripts are for its own.
     """
     here = os.path.realpath(prefix)
     places: Counter[str] = Counter()
     for script in scripts(prefix):
-        places.update(_places(script))
+        places.update(_places(script, bases=bases))
     if found := _COMMAND.search(settings(prefix).get("command", "")):
         places[found[1]] += 1
     return {place: count for place, count in sorted(places.items()) if os.path.realpath(place) != here}
 
 
-def _places(script: Path) -> Iterator[str]:
+def _places(script: Path, *, bases: bool) -> Iterator[str]:
     try:
         with script.open("rb") as stream:
             text = stream.read(-1 if script.name.startswith("activate") else _ENOUGH)
@@ -78,7 +79,7 @@ def _places(script: Path) -> Iterator[str]:
         # Between single quotes a shell has no other way to write one.
         python = os.fsdecode(found["plain"] or found["long"]).replace("'\"'\"'", "'")
         place = Path(python).parents[1]
-        if not _is_base(place):
+        if (bases and place != Path("/usr")) or not _is_base(place):
             yield str(place)
 
 

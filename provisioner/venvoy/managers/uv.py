@@ -96,9 +96,12 @@ def rehearse(python: Path, listed: str, *, folder: Path) -> Job:
     )  # fmt: skip
 
 
-def sync(python: Path, lock: Path) -> Job:
-    """Make the environment of `python` exactly what a pylock.toml says; uv checks every hash that it names."""
-    return _job("pip", "sync", "--python", str(python), "--allow-empty-requirements", str(lock), cwd=_NOWHERE)
+def from_lock(python: Path, lock: Path) -> Job:
+    """Add exactly what a pylock.toml says; uv checks every hash that it names.
+
+    `uv pip sync` would also take away what a conda environment's own packages have brought.
+    """
+    return _job("pip", "install", "--python", str(python), "--no-deps", "--requirements", str(lock), cwd=_NOWHERE)
 
 
 def lock(python: Path, requirements: Iterable[str]) -> Job:

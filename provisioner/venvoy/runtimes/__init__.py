@@ -22,7 +22,7 @@ class Runtime(Protocol):
         ...
 
 
-RUNTIMES: dict[str, Runtime] = {runtime.name: runtime for runtime in (HostRuntime("venv"),)}
+RUNTIMES: dict[str, Runtime] = {runtime.name: runtime for runtime in (HostRuntime("venv"), HostRuntime("conda"))}
 
 
 def get(name: str) -> Runtime:

@@ -8,8 +8,17 @@ from dataclasses import dataclass
 from ..model import Command, Environment, Job
 
 FOREIGN = (
-    "CONDA_*",
+    "CONDA_DEFAULT_ENV",
+    "CONDA_EXE",
+    "CONDA_PREFIX*",
+    "CONDA_PROMPT_MODIFIER",
+    "CONDA_PYTHON_EXE",
+    "CONDA_ROOT",
+    "CONDA_SHLVL",
+    "MAMBA_EXE",
+    "MAMBA_ROOT_PREFIX",
     "_CE_*",
+    "_CONDA_*",
     "PIXI_*",
     "VIRTUAL_ENV*",
     "PYTHONHOME",
@@ -44,7 +53,7 @@ class HostRuntime:
             argv=(str(here) if os.sep not in program and here.exists() else program, *rest),
             variables={**activation(env), **job.variables},
             dropped=(*FOREIGN, *job.dropped),
-            search=(bin_folder,),
+            search=(*job.search, bin_folder),
             fallback=job.tools,
             cwd=job.cwd,
             stdin=job.stdin,
@@ -52,9 +61,12 @@ class HostRuntime:
 
 
 def activation(env: Environment) -> dict[str, str]:
-    """The variables that make pip, uv and the shell's programs act on this prefix.
+    """The variables that make pip, uv, conda and the shell's programs act on this prefix.
 
     UV_PYTHON is stronger than a VIRTUAL_ENV that leaked in from elsewhere, and PIP_PYTHON makes any pip on PATH act
-    on this interpreter.
+    on this interpreter. uv takes no VIRTUAL_ENV for a conda prefix, so that has CONDA_PREFIX alone.
     """
-    return {"VIRTUAL_ENV": str(env.prefix), "UV_PYTHON": str(env.python), "PIP_PYTHON": str(env.python)}
+    installers = {"UV_PYTHON": str(env.python), "PIP_PYTHON": str(env.python)}
+    if env.runtime != "conda":
+        return {"VIRTUAL_ENV": str(env.prefix), **installers}
+    return {"CONDA_PREFIX": str(env.prefix), "CONDA_DEFAULT_ENV": env.name, "CONDA_SHLVL": "1", **installers}

@@ -29,7 +29,7 @@ class _Lazy(NamedTuple):
 SECTIONS: Mapping[str, Mapping[str, _Lazy]] = {
     "Environments": {
         "init": _Lazy("environments:init", "Make an environment, with its kernel in Jupyter."),
-        "adopt": _Lazy("environments:adopt", "Take a venv that is there already, as it is."),
+        "adopt": _Lazy("environments:adopt", "Take a venv or a conda prefix that is there already, as it is."),
         "list": _Lazy("environments:listed", "Show all environments."),
         "show": _Lazy("environments:show", "Show one environment and what is installed in it."),
         "configure": _Lazy("configuring:configure", "Show or change the settings of an environment."),
@@ -61,6 +61,9 @@ SECTIONS: Mapping[str, Mapping[str, _Lazy]] = {
     "Health": {
         "check": _Lazy("health:check", "Find and name what is broken."),
         "repair": _Lazy("health:repair", "Mend what can be mended, and say what was done."),
+        "package-managers": _Lazy(
+            "package_managers:package_managers", "Show which package managers are here, and what for."
+        ),
     },
     "First steps": {
         "quickstart": _Lazy("first_steps:quickstart", "See the main job done once on a real notebook."),
@@ -99,7 +102,7 @@ class _Venvoy(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002  # click's signature
         for title, commands in SECTIONS.items():
             with formatter.section(title):
-                formatter.write_dl([(name.ljust(14), lazy.help) for name, lazy in commands.items()])
+                formatter.write_dl([(name.ljust(16), lazy.help) for name, lazy in commands.items()])
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[Any]:
         from click.shell_completion import CompletionItem

@@ -10,6 +10,7 @@ import click
 
 from ...formats import FORMATS
 from ...formats.platforms import PLATFORMS
+from ...formats.subdirs import LOCKED
 from ...store import Store
 from .options import FILE, actor, current_store, named, patient, usable
 from .output import Output, output_of
@@ -32,6 +33,8 @@ class _Words:
     target: str | None
     point: str | None
     platforms: tuple[str, ...]
+    builds: bool
+    from_history: bool
     notebooks: tuple[Path, ...]
     inputs: tuple[Path, ...]
     sign: Path | None
@@ -55,9 +58,11 @@ class _Words:
     "--platform",
     "platforms",
     multiple=True,
-    type=click.Choice([*PLATFORMS, "all"]),
-    help="pylock, requirements: for other platforms, too (several times, or all).",
+    type=click.Choice([*PLATFORMS, *(each for each in LOCKED if each not in PLATFORMS), "all"]),
+    help="pylock, requirements, conda-lock, pixi: for other platforms, too (several times, or all).",
 )
+@click.option("--builds", is_flag=True, help="yaml: conda packages with their build strings.")
+@click.option("--from-history", is_flag=True, help="yaml: only what was asked for, as it was asked for.")
 @click.option(
     "--notebook", "notebooks", multiple=True, type=FILE, help="rocrate, archive: a notebook that was run in it."
 )
@@ -71,6 +76,9 @@ def export(name: str, *, out: Output, **words: Any) -> None:
     yaml            environment.yml, for conda, mamba and venvoy
     requirements    requirements.txt with hashes, for pip and uv
     pylock          pylock.toml (PEP 751), for pip and uv
+    conda-lock      conda-lock.yml (CEP 37), for conda-lock, micromamba and pixi
+    explicit        a list of conda packages by address and hash (CEP 23), for conda and mamba
+    pixi            pixi.lock, for pixi
     lock            the whole state as venvoy keeps it
     dockerfile      an image for Docker, Podman and others, hashes enforced
     apptainer       a definition for Apptainer and Singularity, hashes enforced
@@ -108,6 +116,8 @@ def _write(store: Store, name: str, said: _Words, out: Output) -> None:
         target=target,
         point=point,
         platforms=said.platforms,
+        builds=said.builds,
+        from_history=said.from_history,
         notebooks=said.notebooks,
         inputs=said.inputs,
     )
@@ -124,8 +134,8 @@ def _write(store: Store, name: str, said: _Words, out: Output) -> None:
 
 
 def _pack(store: Store, name: str, said: _Words, out: Output) -> None:
-    if said.point or said.platforms:
-        raise click.UsageError(f"--point and --platform are not for --format {said.form}")
+    if said.point or said.platforms or said.builds or said.from_history:
+        raise click.UsageError(f"--point, --platform, --builds, --from-history are not for --format {said.form}")
     if said.form == "tarball" and (said.notebooks or said.inputs or said.sign):
         raise click.UsageError("--notebook, --input and --sign are for --format archive")
     if said.target == STDOUT:

@@ -19,7 +19,7 @@ from ...actions.record import wanted
 from ...actions.status import status
 from ...actions.variables import variables_from
 from ...errors import InvalidInput, RuntimeUnavailable, VenvoyError
-from ...model import Environment, Snapshot
+from ...model import Environment, Kind, OnProgress, Snapshot
 from ...process import OnLine
 from ...store import Store
 from .. import kernelspecs
@@ -35,14 +35,20 @@ PREPARING = "Preparing the kernel …"
 @named
 @click.option(
     "--runtime",
-    type=click.Choice(["venv", "python", "r"]),
-    default="venv",
-    help="Where it runs; 'python' is the usual one for Python.",
+    type=click.Choice(["venv", "conda", "python", "r"]),
+    help="What it is made as; 'python' is the usual one for Python. By default what --file asks for, or a venv.",
 )
 @click.option(
     "--python", "--python-version", "python", metavar="VERSION", help="3.12, 3.12.1, or the path of an interpreter."
 )
-@click.option("--from", "source", type=FILE, metavar="FILE", help="What to install, in any form that restore reads.")
+@click.option(
+    "--channel", "-c", "channels", multiple=True, metavar="NAME", help="conda: where packages are looked for."
+)
+@click.option("--conda", "specs", multiple=True, metavar="SPEC", help="conda: a package, as in numpy or 'numpy>=2'.")
+@click.option("--link-scripts", is_flag=True, help="conda: let packages run their own scripts when they are linked.")
+@click.option(
+    "--file", "--from", "source", type=FILE, metavar="FILE", help="What to install, in any form that restore reads."
+)
 @click.option("--requirements", "-r", type=FILE, metavar="FILE", help="What to install, as pip writes it.")
 @click.option("--dev-requirements", type=FILE, metavar="FILE", help="The same, for what only development needs.")
 @click.option("--env-file", type=FILE, multiple=True, metavar="FILE", help="Variables for its kernels and runs (.env).")
@@ -51,14 +57,17 @@ PREPARING = "Preparing the kernel …"
 @output
 def init(
     name: str,
-    runtime: str,
+    runtime: str | None,
     python: str | None,
+    channels: tuple[str, ...],
+    specs: tuple[str, ...],
     source: Path | None,
     requirements: Path | None,
     dev_requirements: Path | None,
     env_file: tuple[Path, ...],
     prefix: Path | None,
     *,
+    link_scripts: bool,
     force: bool,
     out: Output,
 ) -> None:
@@ -67,16 +76,25 @@ def init(
     Nothing of venvoy is installed in it. The requirements files are kept with the environment, and --force without any
     builds it from those again. With --from it is made as `venvoy restore FILE` makes it.
     """
-    if source and (requirements or dev_requirements or prefix):
-        raise click.UsageError("--from says all that is installed; it goes with none of the other files, nor --prefix")
+    if source and (requirements or dev_requirements or prefix or specs):
+        raise click.UsageError(
+            "--file says all that is installed; it goes with no other files, nor --conda or --prefix"
+        )
+    if (channels or specs or link_scripts) and runtime != "conda" and not source:
+        raise click.UsageError("--channel, --conda and --link-scripts are for --runtime conda")
     if runtime == "r":
         raise InvalidInput("R environments are not part of this version", hint=f"one for Python: venvoy init {name}")
     store = current_store()
     files = tuple(each.absolute() for each in env_file)
     variables_from(files)  # a file that cannot be read is better known before than after
+    kind: Kind | None = "conda" if runtime == "conda" else "venv" if runtime else None
     plan = Plan(
         name=name,
+        runtime=kind,
         python=python,
+        channels=channels,
+        specs=specs or None,
+        scripts=link_scripts,
         requirements=requirements,
         dev_requirements=dev_requirements,
         prefix=prefix,
@@ -85,11 +103,11 @@ def init(
     )
     patient(store, name, out)
     recorded = store.project(name).exists()
-    with out.progress(f"Making {name!r} …") as on_line:
+    with out.measured(f"Making {name!r} …") as (on_line, on_progress):
         if source:
-            env = _from(store, plan, source, out, on_line)
+            env = _from(store, plan, source, out, on_line, on_progress)
         else:
-            env = create(store, plan, actor=actor(out), on_line=on_line)
+            env = create(store, plan, actor=actor(out), on_line=on_line, on_progress=on_progress)
     try:
         kernel = kernels.offered(store, env, out, first=PREPARING)
     except (KeyboardInterrupt, SystemExit):
@@ -102,14 +120,16 @@ def init(
 @click.command
 @click.argument("path", type=FILE)
 @click.option("--name", metavar="NAME", help="What to call it; by default as its folder, or its project's for .venv.")
+@click.option("--writable", is_flag=True, help="conda: let venvoy install into it, too.")
 @output
-def adopt(path: Path, name: str | None, out: Output) -> None:
-    """Take a venv that is there already, as it is.
+def adopt(path: Path, name: str | None, *, writable: bool, out: Output) -> None:
+    """Take a venv or a conda prefix that is there already, as it is.
 
-    It gets a name, a kernel and a record; nothing in it is changed, and `venvoy delete` leaves it alone.
+    It gets a name, a kernel and a record; nothing in it is changed, and `venvoy delete` leaves it alone. A prefix of
+    conda, mamba or pixi is somebody else's to change: venvoy installs into it only with --writable.
     """
     store = current_store()
-    env = adopted(store, path, name=name, actor=actor(out))
+    env = adopted(store, path, name=name, actor=actor(out), writable=writable)
     kernel = kernels.offered(store, env, out, first=PREPARING)
     out.show(made_view(env, project=store.project(env.name), kernel=kernel))
 
@@ -172,13 +192,19 @@ def delete(name: str, *, yes: bool, record: bool, out: Output) -> int:
     return 0
 
 
-def _from(store: Store, plan: Plan, source: Path, out: Output, on_line: OnLine) -> Environment:
+def _from(store: Store, plan: Plan, source: Path, out: Output, on_line: OnLine, on_progress: OnProgress) -> Environment:
     """Make the environment from a file of any format, with the settings of the plan."""
-    from ...actions.restore import restore
+    from ...actions.restore import How, restore
 
-    made = restore(
-        store, source, name=plan.name, actor=actor(out), force=plan.force, python=plan.python, on_line=on_line
+    how = How(
+        runtime=plan.runtime,
+        python=plan.python,
+        channels=plan.channels,
+        scripts=plan.scripts,
+        on_line=on_line,
+        on_progress=on_progress,
     )
+    made = restore(store, source, name=plan.name, actor=actor(out), force=plan.force, how=how)
     for remark in made.remarks:
         out.warn(remark)
     if not plan.env_file:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 from click.shell_completion import get_completion_class
 
+from ...model import Kind
 from ..views.running import completion_view, quickstart_view
 from .options import output
 from .output import Output
@@ -12,8 +13,9 @@ from .output import Output
 
 @click.command
 @click.option("--clean", is_flag=True, help="Remove both environments and their records at the end.")
+@click.option("--runtime", type=click.Choice(["venv", "conda"]), default="venv", help="What it is made as.")
 @output
-def quickstart(*, clean: bool, out: Output) -> int:
+def quickstart(runtime: Kind, *, clean: bool, out: Output) -> int:
     """See the main job done once on a real notebook.
 
     It makes an environment, runs a notebook in its kernel that installs a package, locks the result, restores the lock
@@ -22,7 +24,7 @@ def quickstart(*, clean: bool, out: Output) -> int:
     from ..quickstart import quickstart as shown
 
     with out.progress("Starting …") as on_line:
-        code = shown(keep=not clean, say=out.line, on_line=on_line)
+        code = shown(keep=not clean, say=out.line, runtime=runtime, on_line=on_line)
     if out.json:
         out.show(quickstart_view(code=code, kept=not clean))
     return code

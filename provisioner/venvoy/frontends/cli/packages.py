@@ -29,11 +29,23 @@ from .output import Output
 @name_option
 @click.option("--requirements", "-r", type=FILE, multiple=True, metavar="FILE", help="What this file lists, too.")
 @click.option("--dev", is_flag=True, help="Note them as what only development needs.")
+@click.option("--pip", "by_pip", is_flag=True, help="In a conda environment: from the Python index.")
+@click.option("--link-scripts", is_flag=True, help="conda: let packages run their own scripts when they are linked.")
 @output
 def install(
-    words: tuple[str, ...], option: str | None, requirements: tuple[Path, ...], *, dev: bool, out: Output
+    words: tuple[str, ...],
+    option: str | None,
+    requirements: tuple[Path, ...],
+    *,
+    dev: bool,
+    by_pip: bool,
+    link_scripts: bool,
+    out: Output,
 ) -> None:
     """Install packages into an environment.
+
+    Into a conda environment they come from its channels, as match specs say ('numpy>=2', conda-forge::numpy); what
+    only the Python index has comes with --pip. Files of requirements are always pip's.
 
     The first word is the environment's name unless --name says it. Without packages and -r it is what the
     environment's own requirements.txt and requirements-dev.txt list (with --dev, the latter alone).
@@ -49,8 +61,20 @@ def install(
     before = history.last()
     entry = None
     if wanted or files:
-        with out.progress(f"Installing into {name!r} …") as on_line:
-            entry = installed(store, env, wanted, actor=actor(out), lists=files, dev=dev, on_line=on_line)
+        by_conda = env.runtime == "conda" and not (by_pip or dev)
+        with out.measured(f"Installing into {name!r} …") as (on_line, on_progress):
+            entry = installed(
+                store,
+                env,
+                () if by_conda else wanted,
+                specs=wanted if by_conda else (),
+                actor=actor(out),
+                lists=files,
+                dev=dev,
+                scripts=link_scripts,
+                on_line=on_line,
+                on_progress=on_progress,
+            )
     kernels.offered(store, env, out)
     out.show(changed_view(name, _difference(history, before, entry)))
 
@@ -72,8 +96,8 @@ def remove(words: tuple[str, ...], option: str | None, out: Output) -> None:
     patient(store, name, out)
     history = store.history(name)
     before = history.last()
-    with out.progress(f"Removing from {name!r} …") as on_line:
-        entry = removed(store, env, unwanted, actor=actor(out), on_line=on_line)
+    with out.measured(f"Removing from {name!r} …") as (on_line, on_progress):
+        entry = removed(store, env, unwanted, actor=actor(out), on_line=on_line, on_progress=on_progress)
     kernels.offered(store, env, out)
     out.show(changed_view(name, _difference(history, before, entry)))
 

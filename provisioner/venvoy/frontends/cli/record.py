@@ -13,6 +13,7 @@ from ...actions.observe import observe
 from ...actions.prune import prunable
 from ...actions.prune import prune as pruned
 from ...actions.status import status as compared
+from ...formats.subdirs import LOCKED
 from ...settings import DEFAULT_NAME
 from ...store import Store
 from ..views.record import checked_record_view, diff_view, frozen_view, history_view, pruned_view, status_view
@@ -97,26 +98,36 @@ def _meant(store: Store, words: tuple[str, ...], option: str | None) -> tuple[st
 @click.command
 @named
 @click.option("--include-dev", is_flag=True, help="Also what is there for development alone.")
-@click.option("--vendor", is_flag=True, help="Also keep the wheel of every package.")
+@click.option("--vendor", is_flag=True, help="Also keep the file of every package.")
+@click.option(
+    "--platform",
+    "platforms",
+    multiple=True,
+    type=click.Choice([*LOCKED, "all"]),
+    help="conda: for other platforms, too (several times, or all).",
+)
 @output
-def freeze(name: str, *, include_dev: bool, vendor: bool, out: Output) -> None:
+def freeze(name: str, *, include_dev: bool, vendor: bool, platforms: tuple[str, ...], out: Output) -> None:
     """Lock what is installed, every package with its url and hash.
 
-    The lock is the file pylock.toml in the environment's project folder. What cannot be fetched again is named. What
-    only requirements-dev.txt asks for is left out, and named, unless --include-dev is given.
+    The lock is the file pylock.toml, for a conda environment conda-lock.yml, in its project folder. What cannot be
+    fetched again is named. What only requirements-dev.txt asks for is left out, and named, unless --include-dev is
+    given.
 
-    With --vendor the wheels are kept in the environment's folder vendor/: fetched side by side, checked, and built
-    where there is none. An interrupted run goes on where it was.
+    With --vendor the wheels, and conda's packages as channels, are kept in the environment's folder vendor/: fetched
+    side by side, checked, and built where there is none. An interrupted run goes on where it was.
     """
     store = current_store()
     env = usable(store.environment(name))
     with out.measured("Looking every installed package up on the index …") as (on_line, on_progress):
-        lock = frozen(store, env, actor=actor(out), include_dev=include_dev, on_line=on_line)
+        lock = frozen(store, env, actor=actor(out), include_dev=include_dev, platforms=platforms, on_line=on_line)
         wheels = None
         if vendor:
             from ...actions.vendor import vendor as vendored
 
             wheels = vendored(store, env, lock.snapshot, on_progress=on_progress, on_line=on_line)
+    for each in lock.remarks:
+        out.warn(each)
     out.show(frozen_view(name, lock, wheels))
 
 

@@ -15,10 +15,11 @@ from ...actions.go_back import Returned
 from ...actions.go_back import go_back as gone_back
 from ...actions.plan import plan
 from ...actions.points import Point
+from ...actions.restore import How
 from ...actions.restore import restore as restored
 from ...actions.undo import before_last
 from ...actions.undo import undo as undone
-from ...model import Environment
+from ...model import Environment, Kind
 from ...session import running
 from ...settings import DEFAULT_NAME
 from ...store import Store
@@ -55,6 +56,13 @@ class _Wish:
     metavar="DAY",
     help="For a file without exact versions: the index as it stood on that day (2018-12-01).",
 )
+@click.option(
+    "--runtime",
+    type=click.Choice(["venv", "conda"]),
+    help="What to make of the FILE; by default conda where it has packages that only conda has.",
+)
+@click.option("--channel", "-c", "channels", multiple=True, metavar="NAME", help="conda: instead of the file's.")
+@click.option("--link-scripts", is_flag=True, help="conda: let packages run their own scripts when they are linked.")
 @click.option("--offline", is_flag=True, help="Use no network: files beside a lock, or uv's cache, must do.")
 @click.option("--force", is_flag=True, help="Replace the one of that name; it stays until the new one is whole.")
 @output
@@ -64,7 +72,10 @@ def restore(
     point: str | None,
     python: str | None,
     as_of: datetime | None,
+    runtime: Kind | None,
+    channels: tuple[str, ...],
     *,
+    link_scripts: bool,
     dry_run: bool,
     yes: bool,
     offline: bool,
@@ -75,8 +86,9 @@ def restore(
 
     With a FILE an environment is made: every hash of a lock is checked, and what is installed at the end is compared
     with the file; where it differs the command fails, and nothing is left. Without a name it is the one that the file,
-    or its folder, says. FILE is a pylock.toml, a uv.lock, our own lock, an environment.yml, a requirements.txt, a
-    script or notebook with a '# /// script' block (PEP 723), or a folder as repo2docker reads it.
+    or its folder, says. FILE is a pylock.toml, uv.lock, conda-lock.yml, pixi.lock, an explicit list of conda, our own
+    lock, an environment.yml, a requirements.txt, a script or notebook with a '# /// script' block (PEP 723), or a
+    folder as repo2docker reads it.
 
     Without a file the environment goes back to a state of its own history, in place: to the one that --to says or, at
     a terminal, that you choose. The new prefix is built aside and swapped in whole; `venvoy undo` takes that back.
@@ -86,18 +98,18 @@ def restore(
     if wish.source is None:
         return _return(store, wish, dry_run=dry_run, yes=yes, out=out)
     wish = _followed(store, wish, wish.source)
-    with out.progress(f"Restoring {wish.source} …") as on_line:
-        made = restored(
-            store,
-            wish.source or Path(),
-            name=wish.name,
-            actor=actor(out),
-            force=force,
+    with out.measured(f"Restoring {wish.source} …") as (on_line, on_progress):
+        how = How(
+            runtime=runtime,
             python=python,
+            channels=channels,
+            scripts=link_scripts,
             offline=offline,
             as_of=as_of.date() if as_of else None,
             on_line=on_line,
+            on_progress=on_progress,
         )
+        made = restored(store, wish.source or Path(), name=wish.name, actor=actor(out), force=force, how=how)
     kernel = None if offline else kernels.offered(store, made.environment, out, first="Preparing the kernel …")
     for remark in made.remarks:
         out.warn(remark)
@@ -156,8 +168,8 @@ def _return(store: Store, wish: _Wish, *, dry_run: bool, yes: bool, out: Output)
     if sys.stdin.isatty() and not yes and not _confirmed(store, env, target, out):
         return 1
     patient(store, name, out)
-    with out.progress(f"Taking {name!r} back to {target.label} …") as on_line:
-        returned = gone_back(store, env, target, actor=actor(out), on_line=on_line)
+    with out.measured(f"Taking {name!r} back to {target.label} …") as (on_line, on_progress):
+        returned = gone_back(store, env, target, actor=actor(out), on_line=on_line, on_progress=on_progress)
     _tell(store, returned, out)
     return 0
 

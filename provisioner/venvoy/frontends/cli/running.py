@@ -14,6 +14,7 @@ from pathlib import Path
 import click
 
 from ... import files, process, runtimes, settings
+from ...actions.activation import activated
 from ...actions.asked import asked_in
 from ...actions.observe import observe
 from ...actions.record import record
@@ -94,7 +95,7 @@ def run(
     with _started(env, wish, out) as start:
         job = Job(argv=start.argv, variables={**variables, **start.variables}, cwd=cwd)
         with _stdout_for_us(out):
-            code = process.attend(runtimes.get(env.runtime).command(env, job))
+            code = process.attend(runtimes.get(env.runtime).command(env, activated(store, env, job)))
     entry = _recorded(store, env, wish, code, out)
     if out.json:
         out.show(ran_view(name, argv=start.argv, exit_code=code, entry=entry))

@@ -8,6 +8,7 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ...actions.locks import lock_of
 from ...actions.status import Status
 from ...model import Diff, Environment
 from ..binding import Bound
@@ -39,7 +40,7 @@ def info_view(
 ) -> View:
     packages = status.snapshot.packages
     own = status.snapshot.package("ipykernel")
-    lock = project / "pylock.toml"
+    lock = project / lock_of(env.runtime).filename
     rows = [
         ("packages in", f"{env.prefix}{' (adopted)' if env.adopted else ''}"),
         ("settings in", str(folder)),

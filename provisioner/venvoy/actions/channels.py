@@ -1,0 +1,114 @@
+"""Keep the files of conda packages as the channels that they came from, so that any conda installs from the folder."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from .. import fetch, files
+from ..engine.request import Source, place
+from ..formats import repodata
+from ..inventory import conda_file
+from ..model import OnProgress, Package
+
+REPODATA = "repodata.json"
+
+
+def lies_at(package: Package) -> str:
+    """The path of a conda package's file in a folder of channels."""
+    _, _, name = package.url.rpartition("/")
+    return f"{place(package.channel)}/{package.subdir}/{name}"
+
+
+def bring(
+    packages: Sequence[Package], folder: Path, source: Source, *, on_progress: OnProgress | None = None
+) -> Mapping[str, str]:
+    """Put every package's file into the folder; returns, by url, why those could not be had that are missing.
+
+    They come from the user's mirrors and else from their own addresses, and every hash is checked.
+    """
+    lost = {each.url: "its record has no sha256" for each in packages if not each.sha256}
+    here = [each for each in packages if each.sha256 and each.url.startswith("file:")]
+    lost |= {each.url: reason for each in here if (reason := _copied(each, folder))}
+    wanted = {
+        each.url: fetch.Wanted(urls=_urls(each.url, source), file=folder / lies_at(each), sha256=each.sha256)
+        for each in packages
+        if each.sha256 and not each.url.startswith("file:")
+    }
+    for one in wanted.values():
+        one.file.parent.mkdir(parents=True, exist_ok=True)
+    missed = {each.wanted.file: each.reason for each in fetch.fetch(tuple(wanted.values()), on_progress=on_progress)}
+    return lost | {url: missed[one.file] for url, one in wanted.items() if one.file in missed}
+
+
+def indexed(folder: Path, packages: Iterable[Package]) -> dict[str, str]:
+    """The repodata.json of every subdir with a file of the packages, by its path in the folder; nothing is written.
+
+    Raises InvalidInput for a file that is no conda package.
+    """
+    by_subdir: dict[str, dict[str, Mapping[str, object]]] = {}
+    channels = set()
+    for each in packages:
+        file = folder / lies_at(each)
+        subdir, _, name = lies_at(each).rpartition("/")
+        channels.add(subdir.rpartition("/")[0])
+        said = conda_file.index(file)
+        changed = {"depends": list(each.depends), "constrains": list(each.constrains)} if each.depends else {}
+        known = {"sha256": each.sha256, "md5": each.md5, "size": file.stat().st_size}
+        by_subdir.setdefault(subdir, {})[name] = said | changed | {key: each for key, each in known.items() if each}
+    for channel in channels:  # conda takes a folder without it for no channel
+        by_subdir.setdefault(f"{channel}/noarch", {})
+    return {
+        f"{subdir}/{REPODATA}": repodata.dump(subdir.rpartition("/")[2], entries)
+        for subdir, entries in sorted(by_subdir.items())
+    }
+
+
+def write_index(folder: Path, packages: Iterable[Package]) -> None:
+    """Write these beside the files."""
+    for name, text in indexed(folder, packages).items():
+        files.replace(folder / name, text)
+
+
+def prune(folder: Path, keep: Iterable[str]) -> None:
+    """Remove what is not named, folders that become empty too; a download that was cut short stays."""
+    named = {os.path.normpath(folder / each) for each in keep}
+    for root, _, names in os.walk(folder, topdown=False):
+        for name in names:
+            path = Path(root, name)
+            if str(path) not in named and name != REPODATA and not name.endswith(".partial"):
+                files.remove(path)
+        if not [each for each in os.listdir(root) if each != REPODATA]:
+            files.remove(Path(root))
+
+
+def spec_lines(packages: Iterable[Package]) -> str:
+    """Every package as an exact match spec, one a line: what `conda create --file` reads."""
+    return "".join(f"{each.name}={each.version}={each.build}\n" for each in sorted(packages))
+
+
+def _copied(package: Package, folder: Path) -> str:
+    origin, target = Path(unquote(urlsplit(package.url).path)), folder / lies_at(package)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(origin, target)
+    except OSError as error:
+        return f"{origin} cannot be read: {error.strerror}"
+    if files.sha256(target) != package.sha256:
+        files.remove(target)
+        return f"{origin} is another file than its record says"
+    return ""
+
+
+def _urls(url: str, source: Source) -> tuple[str, ...]:
+    """Where the file may be had, mirrors first."""
+    found = [
+        f"{each}{url.removeprefix(start)}"
+        for start, places in source.mirrors.items()
+        if url.startswith(start)
+        for each in places
+    ]
+    return tuple(dict.fromkeys((*found, url)))

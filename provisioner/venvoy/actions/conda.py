@@ -1,0 +1,83 @@
+"""Ask the conda engine, with the channels, mirrors and certificates that conda's own configuration names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from .. import condarc, process
+from ..engine.request import Request, Source
+from ..errors import CommandFailed
+from ..managers import conda
+from ..model import OnProgress, Package, Progress
+from ..process import OnLine
+from .bases import without_environment
+
+
+def ask(request: Request, *, doing: str, on_line: OnLine | None = None, on_progress: OnProgress | None = None) -> Any:
+    """Run the engine on one request. `doing` begins the sentence of an error ("cannot install into 'demo'").
+
+    Raises RuntimeUnavailable without the engine, InvalidInput, CommandFailed.
+    """
+    job = conda.job(request)
+    told: list[str] = []
+
+    def hear(line: str) -> None:
+        said = conda.heard(line)
+        if isinstance(said, Progress):
+            if on_progress is not None:
+                on_progress(said)
+            return
+        told.append(said)
+        if on_line is not None and said:
+            on_line(said)
+
+    try:
+        printed = process.run(without_environment(job), on_line=hear)
+    except CommandFailed as error:
+        raise CommandFailed(f"{doing}: {error.message}", hint="\n".join(told[-10:]), code=error.code) from error
+    return conda.answer(printed, doing=doing)
+
+
+def source(channels: Iterable[str], *, offline: bool = False, prefix: Path | None = None) -> Source:
+    """Where those channels are reached, as the user's configuration has it; without any, the configured ones."""
+    config = condarc.conda_config(prefix=prefix)
+    # Those on a command line may hold credentials as well as those in a file.
+    config = replace(config, channels=tuple(channels) or config.channels)
+    addresses = condarc.addresses(config, config.channels)
+    mirrors: dict[str, tuple[str, ...]] = {
+        f"{condarc.public(each)}/": (f"{private.rstrip('/')}/",)
+        for each, private in condarc.private_addresses(config).items()
+    }
+    for each, places in config.mirrors.items():
+        mirrors[f"{each.rstrip('/')}/"] = tuple(f"{place.rstrip('/')}/" for place in places)
+    return Source(
+        channels=tuple(condarc.public(each) for each in addresses),
+        mirrors=mirrors,
+        proxies={key: value for key, value in config.proxies.items() if key in ("http", "https")},
+        ssl=config.ssl_verify,
+        offline=offline or config.offline,
+        strict=config.channel_priority != "disabled",
+    )
+
+
+def channels() -> tuple[str, ...]:
+    """The channels that the user has configured, as they are written there; conda-forge where nobody has."""
+    return condarc.conda_config().channels
+
+
+def served(channels: Iterable[str], folder: Path, *, cache: Path | None = None) -> Source:
+    """The same channels from a folder that has their files (`engine.request.Source.served`), and from nowhere else."""
+    return Source(channels=tuple(channels), served=str(folder.absolute()), cache=str(cache or ""), offline=True)
+
+
+def channels_of(packages: Iterable[Package]) -> tuple[str, ...]:
+    """The channels that conda packages came from, each once, in the order of their names."""
+    return tuple(sorted({each.channel for each in packages if each.ecosystem == "conda" and each.channel}))
+
+
+def listed(said: Mapping[str, Any], key: str) -> tuple[Package, ...]:
+    """The packages that an answer names under "added" or "removed"."""
+    return tuple(conda.package(each) for each in said[key])

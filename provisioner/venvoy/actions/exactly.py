@@ -1,0 +1,90 @@
+"""Make exactly the packages of a snapshot the content of an empty prefix."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from .. import files, process, runtimes
+from ..engine.request import Request, Source
+from ..formats.environment_yml import requirement as pin
+from ..formats.pylock import PylockToml, is_pinned
+from ..managers import conda as engine
+from ..managers import uv
+from ..model import Environment, Job, OnProgress, Package, Snapshot
+from ..process import OnLine
+from ..store import Store, reached_by
+from . import conda
+from .bases import base_of
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stock:
+    """Where files are taken from beside their addresses.
+
+    `lock` is a pylock.toml for what came from the Python index, whose files lie beside it; `wheels` a folder of wheels,
+    `channels` one with the files of conda channels. With `offline` no network is touched: these and the caches must do.
+    `cache` is where conda packages are unpacked, None for where they usually are.
+    """
+
+    lock: Path | None = None
+    wheels: Path | None = None
+    channels: Path | None = None
+    cache: Path | None = None
+    offline: bool = False
+
+
+def exactly(
+    store: Store,
+    env: Environment,
+    snapshot: Snapshot,
+    *,
+    stock: Stock,
+    command: str = "",
+    on_line: OnLine | None = None,
+    on_progress: OnProgress | None = None,
+) -> None:
+    """Put the packages in, conda's first; each with its very file where the snapshot names it.
+
+    `env` is the generation under way. Raises CommandFailed where something cannot be had, or is not what its hash says.
+    """
+    if env.runtime == "conda":
+        request = Request(
+            verb="exactly",
+            source=_source(env, snapshot.packages, stock),
+            prefix=str(env.prefix),
+            written_for=str(reached_by(env.prefix, env.generation or "")),
+            pins=engine.pins(snapshot.packages),
+            specs=env.conda_packages,
+            command=command,
+        )
+        conda.ask(request, doing=f"cannot make {env.name!r}", on_line=on_line, on_progress=on_progress)
+    from_index = tuple(each for each in snapshot.packages if each.ecosystem == "pypi")
+    if from_index:
+        _from_index(store, env, replace(snapshot, packages=from_index), stock, on_line)
+
+
+def _source(env: Environment, packages: tuple[Package, ...], stock: Stock) -> Source:
+    channels = conda.channels_of(packages)
+    if stock.channels is not None:
+        return conda.served(channels, stock.channels, cache=stock.cache)
+    return conda.source(channels or env.channels, offline=stock.offline)
+
+
+def _from_index(store: Store, env: Environment, snapshot: Snapshot, stock: Stock, on_line: OnLine | None) -> None:
+    if stock.lock is not None:
+        _run(env, uv.from_lock(env.python, stock.lock), stock, on_line)
+    elif all(map(is_pinned, snapshot.packages)):
+        base = base_of(store, env.python)
+        lock = env.prefix / "pylock.toml"
+        files.replace(lock, PylockToml().dump(replace(snapshot, language_version=base.version, platform=base.platform)))
+        _run(env, uv.from_lock(env.python, lock), stock, on_line)
+        files.remove(lock)
+    else:
+        listed = "".join(f"{pin(each)}\n" for each in snapshot.packages)
+        _run(env, uv.exactly(env.python, listed, find_links=stock.wheels), stock, on_line)
+
+
+def _run(env: Environment, job: Job, stock: Stock, on_line: OnLine | None) -> None:
+    job = uv.offline(job) if stock.offline else job
+    process.run(runtimes.get(env.runtime).command(env, job), on_line=on_line)

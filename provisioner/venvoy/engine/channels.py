@@ -1,0 +1,76 @@
+"""How channels are reached: through the user's mirrors, proxies and certificates, or a folder that is served here."""
+
+from __future__ import annotations
+
+import http.server
+import json
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from rattler import Client, Gateway, SourceConfig
+from rattler.config import Config
+
+from .request import Source, place
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reach:
+    """The way to the channels of one request."""
+
+    source: Source
+    client: Client
+    gateway: Gateway
+
+
+@contextmanager
+def reach(source: Source) -> Iterator[Reach]:
+    """Open it; what is served stays so until the block ends."""
+    if not source.served:
+        yield _opened(source, source.mirrors)
+        return
+    with _serving(Path(source.served)) as address:
+        yield _opened(source, {f"{each}/": (f"{address}/{place(each)}/",) for each in _all_channels(source)})
+
+
+def _all_channels(source: Source) -> tuple[str, ...]:
+    return tuple(each.rstrip("/") for each in source.channels)
+
+
+def _opened(source: Source, mirrors: Mapping[str, tuple[str, ...]]) -> Reach:
+    config = Config.from_toml(_settings(source, mirrors))
+    client = Client.from_config(config)
+    action = "force-cache-only" if source.offline and not source.served else "cache-or-fetch"
+    default = SourceConfig(cache_action="no-cache" if source.served else action)  # type: ignore[arg-type]
+    return Reach(source=source, client=client, gateway=Gateway(default_config=default, client=client))
+
+
+def _settings(source: Source, mirrors: Mapping[str, tuple[str, ...]]) -> str:
+    """Rattler's configuration; JSON's strings and lists are TOML's as well."""
+    lines = [f"tls-no-verify = {json.dumps(source.ssl is False)}", 'tls-root-certs = "native"']
+    if source.proxies:
+        lines.append("[proxy-config]")
+        lines += [f"{key} = {json.dumps(value)}" for key, value in sorted(source.proxies.items())]
+    if mirrors:
+        lines.append("[mirrors]")
+        lines += [f"{json.dumps(each)} = {json.dumps(list(places))}" for each, places in sorted(mirrors.items())]
+    return "\n".join(lines) + "\n"
+
+
+class _Quiet(http.server.SimpleHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, *_words: object) -> None:
+        pass
+
+
+@contextmanager
+def _serving(folder: Path) -> Iterator[str]:
+    """Serve a folder to this machine alone: rattler checks hashes of what comes over http, not of files (`file://`)."""
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=str(folder))) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()

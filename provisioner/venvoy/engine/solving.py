@@ -1,0 +1,86 @@
+"""Which packages meet what is asked for."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+from rattler import (
+    ChannelPriority,
+    GenericVirtualPackage,
+    MatchSpec,
+    PackageName,
+    RepoDataRecord,
+    Subdir,
+    Version,
+    VirtualPackage,
+    VirtualPackageOverrides,
+    solve,
+)
+from rattler.package import BuildString
+
+from .channels import Reach
+
+ELSEWHERE: dict[str, tuple[tuple[str, str, str], ...]] = {
+    "linux": (("__unix", "0", "0"), ("__linux", "4.18", "0"), ("__glibc", "2.28", "0")),
+    "osx": (("__unix", "0", "0"), ("__osx", "11.0", "0")),
+    "win": (("__win", "0", "0"),),
+}
+"""What is taken for granted of machines that are not this one: the oldest systems that conda-forge builds for."""
+ARCHSPEC = {
+    "linux-64": "x86_64", "linux-aarch64": "aarch64", "osx-64": "x86_64", "osx-arm64": "m1", "win-64": "x86_64",
+}  # fmt: skip
+
+
+async def solved(
+    reach: Reach,
+    specs: Sequence[str | MatchSpec],
+    *,
+    platform: str,
+    locked: Sequence[RepoDataRecord] = (),
+    constraints: Sequence[str] = (),
+    as_of: str = "",
+) -> list[RepoDataRecord]:
+    """The records that meet the specs on a platform, with the `locked` ones wherever they fit. Raises SolverError."""
+    return await solve(
+        reach.source.channels,
+        specs,
+        gateway=reach.gateway,
+        platforms=[Subdir(platform), Subdir("noarch")],
+        locked_packages=locked,
+        virtual_packages=virtual(platform),
+        channel_priority=ChannelPriority.Strict if reach.source.strict else ChannelPriority.Disabled,
+        constraints=constraints,
+        exclude_newer=datetime.fromisoformat(as_of) if as_of else None,
+        timestamp_policy="allow-missing",
+    )
+
+
+def virtual(platform: str) -> list[VirtualPackage | GenericVirtualPackage]:
+    """What a machine has that no package brings; CONDA_OVERRIDE_* says otherwise, as it does to conda."""
+    if platform == str(Subdir.current()):
+        return list(VirtualPackage.detect(VirtualPackageOverrides.from_env()))
+    known = {name: (version, build) for name, version, build in ELSEWHERE.get(platform.partition("-")[0], ())}
+    if platform in ARCHSPEC:
+        known["__archspec"] = ("1", ARCHSPEC[platform])
+    for name in (*known, "__cuda"):
+        claimed = os.environ.get(f"CONDA_OVERRIDE_{name[2:].upper()}")
+        if claimed is not None:
+            known[name] = ("1", claimed) if name == "__archspec" else (claimed, "0")
+    present = {name: said for name, said in sorted(known.items()) if all(said)}
+    return [GenericVirtualPackage(PackageName(each), Version(v), BuildString(b)) for each, (v, b) in present.items()]
+
+
+def written(specs: Iterable[str]) -> list[dict[str, str]]:
+    """Each spec in full, with the name that it is for. Raises InvalidMatchSpecError."""
+    found = []
+    for each in specs:
+        spec = MatchSpec(each)
+        found.append({"spec": str(spec), "name": spec.name.normalized, "text": each})
+    return found
+
+
+def name_of(spec: str) -> str:
+    """The normalised name that a spec is for. Raises InvalidMatchSpecError."""
+    return MatchSpec(spec).name.normalized
