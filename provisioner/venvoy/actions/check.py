@@ -111,7 +111,9 @@ def damaged(env: Environment) -> tuple[Damage, ...]:
     own = inventory.from_conda(env.prefix)
     shadowed = {canonical(each.name) for each in conda_meta.shadowed(env.prefix, conda_meta.records(env.prefix))}
     found = damages(inventory.site_folders(env.prefix))
-    return tuple(each for each in found if each.name not in own and not (each.kind == "husk" and each.name in shadowed))
+    # pip leaves of conda's what no RECORD of it names; that goes with the shadow.
+    spent = ("husk", "duplicate")
+    return tuple(each for each in found if each.name not in own and not (each.kind in spent and each.name in shadowed))
 
 
 def unfit(env: Environment, base: Base) -> tuple[Distribution, ...]:

@@ -58,16 +58,21 @@ def _of_packages(env: Environment, repair: str) -> Iterator[Finding]:
         if lost:
             message = f"{record.name} {record.version} needs {some(lost)}, which is not installed"
             yield Finding(code="requirement-missing", message=message, mend=repair)
-    by_pip = {each.name: each.version for each in inventory.packages(env.prefix) if each.ecosystem == "pypi"}
-    for record in conda_meta.shadowed(env.prefix, records):
+    for _, sentence in shadow_sentences(env.prefix):
+        mend = f"{repair} (puts conda's back)"
+        yield Finding(code="package-shadowed", message=sentence, mend=mend, severity="warning")
+
+
+def shadow_sentences(prefix: Path) -> Iterator[tuple[str, str]]:
+    """What pip has replaced or removed of what conda installed, by name, each with the sentence for people."""
+    shadowed = conda_meta.shadowed(prefix, conda_meta.records(prefix))
+    if not shadowed:
+        return
+    by_pip = {each.name: each.version for each in inventory.packages(prefix) if each.ecosystem == "pypi"}
+    for record in shadowed:
         now = by_pip.get(inventory.dist_info.canonical(record.name))
         instead = f"pip has put {now} in its place" if now else "pip has removed it"
-        yield Finding(
-            code="package-shadowed",
-            message=f"{record.name} {record.version} came from conda, and {instead}: conda does not know of that",
-            mend=f"{repair} (puts conda's back)",
-            severity="warning",
-        )
+        yield record.name, f"{record.name} {record.version} came from conda, and {instead}: conda does not know of that"
 
 
 def at_work(prefix: Path) -> bool:

@@ -41,8 +41,8 @@ class Order:
     """What is wished: a format (`formats.FORMATS`), and where to; None for nowhere.
 
     The state is that of `point`, or of now. `platforms` resolve the lock for others than this one
-    (`formats.platforms`). An environment.yml has the `builds` of conda packages on demand, or, `from_history`, only what
-    somebody asked for, as they asked for it. `notebooks` make a research object that of their runs on `inputs`.
+    (`formats.platforms`). An environment.yml has the `builds` of conda packages on demand, or, `from_history`, only
+    what somebody asked for, as they asked for it. `notebooks` make a research object that of their runs on `inputs`.
     """
 
     form: str

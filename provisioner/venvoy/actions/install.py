@@ -100,17 +100,23 @@ def remove(
         if wanted:
             asked = (Asked(tool="venvoy", verb="remove", names=wanted),)
             entry = _changed(store, env, uv.remove(env.python, *wanted), actor, asked, on_line) or entry
-        current = store.environment(env.name)
-        store.save(
-            replace(
-                current,
-                packages=without_names(current.packages, wanted),
-                dev_packages=without_names(current.dev_packages, wanted),
-            )
-        )
-        for name in (REQUIREMENTS, DEV_REQUIREMENTS):
-            _list(store, current, name, (), without=wanted)
+        forget(store, env.name, wanted)
     return entry
+
+
+def forget(store: Store, name: str, names: Iterable[str]) -> None:
+    """Take packages of the Python index from what the environment lists; the caller holds it."""
+    gone = tuple(names)
+    current = store.environment(name)
+    store.save(
+        replace(
+            current,
+            packages=without_names(current.packages, gone),
+            dev_packages=without_names(current.dev_packages, gone),
+        )
+    )
+    for each in (REQUIREMENTS, DEV_REQUIREMENTS):
+        _list(store, current, each, (), without=gone)
 
 
 def refuse_read_only(env: Environment) -> None:

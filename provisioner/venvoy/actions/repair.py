@@ -92,6 +92,7 @@ def _conda(work: _Work) -> Iterator[str]:
         return
     try:
         yield from mended(work.store, work.env, on_line=work.on_line)
+        work.env = work.store.environment(work.env.name)
     except (CommandFailed, InvalidInput) as error:
         hint = error.hint.splitlines()[:1] or [""]
         work.fails("install-interrupted", error.message, hint[0])

@@ -16,6 +16,7 @@ from ..process import OnLine
 from ..store import Store
 from . import conda
 from .check_conda import some, written_for
+from .install import forget
 from .observe import observe
 from .vendor import stock_of
 
@@ -40,6 +41,10 @@ def mended(store: Store, env: Environment, *, on_line: OnLine | None = None) -> 
         yield f"removed {file.name}, which was no record"
     if not again:
         return
+    for record in conda_meta.shadowed(env.prefix, conda_meta.records(env.prefix)):
+        husk = (env.prefix / record.metadata).parent
+        if not (husk / "METADATA").exists():
+            files.remove(husk)
     _without_pips(env, shadowed, on_line)
     request = Request(
         verb="exactly",
@@ -51,6 +56,8 @@ def mended(store: Store, env: Environment, *, on_line: OnLine | None = None) -> 
         command=f"venvoy repair {env.name}",
     )
     conda.ask(request, doing=f"cannot mend {env.name!r}", on_line=on_line)
+    # What conda has again is not asked of the index any more.
+    forget(store, env.name, map(inventory.dist_info.canonical, shadowed))
     yield done
 
 

@@ -81,6 +81,11 @@ class Vendored:
         return sum(each.size for each in self.kept)
 
     @property
+    def noun(self) -> str:
+        """What the files are called."""
+        return "package file" if any(each.ecosystem == "conda" for each in self.kept) else "wheel"
+
+    @property
     def wheels(self) -> tuple[Kept, ...]:
         return tuple(each for each in self.kept if each.ecosystem == "pypi")
 

@@ -22,12 +22,19 @@ from rattler.exceptions import (
 )
 
 from .channels import Reach, reach
-from .prefix import Busy, Unknown, cache_of, change, exactly, told
+from .prefix import Busy, Halfway, Unknown, cache_of, change, exactly, told
 from .records import Damaged, Unreachable, unpacked
 from .request import Failure, Request, loaded
 from .solving import solved, written
 
-_OF_THE_USER = (DetectVirtualPackageError, InvalidMatchSpecError, InvalidVersionError, ParseSubdirError, Unknown)
+_KINDS: tuple[tuple[tuple[type[Exception], ...], Failure], ...] = (
+    ((SolverError,), "unsatisfiable"),
+    ((GatewayError, FetchRepoDataError, Unreachable), "unreachable"),
+    ((Damaged,), "damaged"),
+    ((DetectVirtualPackageError, InvalidMatchSpecError, InvalidVersionError, ParseSubdirError, Unknown), "input"),
+    ((Busy,), "busy"),
+    ((Halfway,), "failed"),
+)
 _INTERRUPTED = 128 + signal.SIGINT
 _USER = re.compile(r"(?<=://)[^\s/\"']+@")
 _TOKEN = re.compile(r"(https?://[^\s\"']*?)/t/[^\s/\"']+")
@@ -56,22 +63,21 @@ async def _answered(request: Request) -> dict[str, Any]:
     try:
         with reach(request.source) as way:
             return {"done": await _done(way, request)}
-    except SolverError as error:
-        return _failed("unsatisfiable", error)
-    except (GatewayError, FetchRepoDataError, Unreachable) as error:
-        return _failed("unreachable", error)
-    except Damaged as error:
-        return _failed("damaged", error)
-    except _OF_THE_USER as error:
-        return _failed("input", error)
-    except Busy as error:
-        return _failed("busy", error)
     except Exception as error:  # rattler's errors have no common class; whoever asked tells the user
-        return _failed("damaged" if "hash mismatch" in str(error) else "failed", error)
+        return {"failure": _kind(error), "message": str(error).strip()}
 
 
-def _failed(kind: Failure, error: Exception) -> dict[str, Any]:
-    return {"failure": kind, "message": str(error).strip()}
+def _kind(error: Exception) -> Failure:
+    said = str(error)
+    if isinstance(error, FetchRepoDataError | GatewayError) and "parse" in said.partition("\n")[0]:
+        return "damaged"
+    for classes, kind in _KINDS:
+        if isinstance(error, classes):
+            return kind
+    # The installer has one class for all that can happen to it.
+    if any(each in said for each in ("hash mismatch", "zip archive", "tar archive")):
+        return "damaged"
+    return "unreachable" if said.startswith("failed to fetch") else "failed"
 
 
 def _public(text: str) -> str:

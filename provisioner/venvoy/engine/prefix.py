@@ -6,6 +6,8 @@ import ast
 import json
 import os
 import re
+import shutil
+import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
@@ -73,13 +75,15 @@ async def exactly(reach: Reach, request: Request) -> dict[str, Any]:
 
 def installed(prefix: Path) -> list[PrefixRecord]:
     """The records of what is installed; a file that is none is for `venvoy check` to tell."""
-    found = []
-    for file in sorted((prefix / "conda-meta").glob("*.json")):
-        try:
-            found.append(PrefixRecord.from_path(file))
-        except Exception:  # rattler raises what it likes; such a package is put in anew
-            continue
-    return found
+    listed = sorted((prefix / "conda-meta").glob("*.json"))
+    return [record for file in listed if (record := _record(file)) is not None]
+
+
+def _record(file: Path) -> PrefixRecord | None:
+    try:
+        return PrefixRecord.from_path(file)
+    except Exception:  # rattler raises what it likes; such a package is put in anew
+        return None
 
 
 def requested(prefix: Path, there: Iterable[PrefixRecord]) -> dict[str, str]:
@@ -259,17 +263,31 @@ async def _installed(
     sizes = [each.size for each in added if unpacked(cache, pin_of(each)) is None]
     # A file in the cache may be the same as in a prefix (hard links): what was changed there is changed here.
     validation = ValidationMode.full() if again else ValidationMode.fast()
-    await install(
-        records,
-        Path(request.prefix),
-        package_cache=PackageCache.new_layered([cache], validation_mode=validation),
-        client=reach.client,
-        installed_packages=list(there),
-        reporter=Teller(sizes),
-        execute_link_scripts=request.scripts,
-        reinstall_packages={each.name.normalized for each in records} & again,
-        alternative_target_prefix=request.written_for or None,
-    )
+    with _writable(cache, added) as layer:
+        await install(
+            records,
+            Path(request.prefix),
+            package_cache=PackageCache.new_layered([layer], validation_mode=validation),
+            client=reach.client,
+            installed_packages=list(there),
+            reporter=Teller(sizes),
+            execute_link_scripts=request.scripts,
+            reinstall_packages={each.name.normalized for each in records} & again,
+            alternative_target_prefix=request.written_for or None,
+        )
+
+
+@contextmanager
+def _writable(cache: Path, added: Iterable[RepoDataRecord]) -> Iterator[Path]:
+    """The cache, or a copy of what is wanted of it where it may only be read: the installer holds a lock in it."""
+    if not cache.is_dir() or os.access(cache, os.W_OK):
+        yield cache
+        return
+    with tempfile.TemporaryDirectory(prefix="venvoy-") as own:
+        for folder in (found for each in added if (found := unpacked(cache, pin_of(each))) is not None):
+            shutil.copytree(folder, Path(own, folder.name), symlinks=True)
+            shutil.copyfile(folder.with_name(f"{folder.name}.lock"), Path(own, f"{folder.name}.lock"))
+        yield Path(own)
 
 
 def _note_requested(prefix: Path, asked: Mapping[str, str]) -> None:
@@ -346,7 +364,8 @@ def _key(record: RepoDataRecord) -> tuple[str, str, str, str]:
 
 
 def _dist(record: RepoDataRecord) -> str:
-    return f"{(record.channel or 'local').rstrip('/')}/{record.subdir}::{record.name.normalized}-{record.version}-{record.build}"
+    channel = (record.channel or "local").rstrip("/")
+    return f"{channel}/{record.subdir}::{record.name.normalized}-{record.version}-{record.build}"
 
 
 @contextmanager

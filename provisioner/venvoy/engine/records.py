@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import os
 import tempfile
 from collections.abc import Iterable, Sequence
 from functools import partial
@@ -62,11 +64,26 @@ def unpacked(cache: Path, pin: Pin) -> Path | None:
 
 
 def check_cached(records: Iterable[RepoDataRecord], cache: Path) -> None:
-    """Where there is no network the cache must have them all: the installer would fetch. Raises Unreachable."""
-    lost = [each for each in records if not each.url.startswith("file:") and unpacked(cache, pin_of(each)) is None]
+    """Where there is no network the cache must have them whole: the installer would fetch. Raises Unreachable."""
+    lost = [each for each in records if not each.url.startswith("file:") and not _whole(unpacked(cache, pin_of(each)))]
     if lost:
         names = ", ".join(_parts(each.url)[2] for each in lost)
         raise Unreachable(f"not in the cache, and there is no network: {names}")
+
+
+def _whole(folder: Path | None) -> bool:
+    """Whether an unpacked package has all the files that it lists (CEP 34: `info/paths.json`, before that `files`)."""
+    if folder is None:
+        return False
+    info = folder / "info"
+    try:
+        if (info / "paths.json").exists():
+            listed = [each["_path"] for each in json.loads((info / "paths.json").read_bytes())["paths"]]
+        else:
+            listed = (info / "files").read_text("utf-8").splitlines()
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+    return all(os.path.lexists(folder / each) for each in listed)
 
 
 def pin_of(record: RepoDataRecord) -> Pin:

@@ -17,6 +17,7 @@ from typing import Any
 
 from .. import inventory
 from ..actions.asked import asked_in
+from ..actions.check_conda import shadow_sentences
 from ..actions.loaded import Module, Restart, stale
 from ..actions.observe import observe
 from ..actions.record import record
@@ -67,6 +68,7 @@ class Attendant:
         self._thread: threading.Thread | None = None
         self._used = ""
         self._began = self._stands()
+        self._shadowed = frozenset(dict(shadow_sentences(self.env.prefix)))
 
     def listen(self) -> None:
         """Be there for the guest."""
@@ -173,7 +175,16 @@ class Attendant:
         except (VenvoyError, OSError) as error:
             self.log.debug("venvoy: %s cannot be compared with its kernel: %s", self.env.name, error)
             restart = Restart()
-        say({"answer": restart_sentence(restart)})
+        sentences = (restart_sentence(restart), *self._shadows())
+        say({"answer": "\n".join(filter(None, sentences))})
+
+    def _shadows(self) -> tuple[str, ...]:
+        """What pip has put in the place of conda's since it was last told."""
+        found = dict(shadow_sentences(self.env.prefix))
+        new = tuple(sentence for name, sentence in found.items() if name not in self._shadowed)
+        self._shadowed = frozenset(found)
+        cure = f"conda's comes back with: venvoy repair {self.env.name}"
+        return (*new, cure) if new else ()
 
     def _restart(self, env: Environment, modules: tuple[Module, ...]) -> Restart:
         replaced = self._began != self._stands()

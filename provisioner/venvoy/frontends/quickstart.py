@@ -118,8 +118,9 @@ def _compare(store: Store, env: Environment, copy: Environment, say: Say) -> Non
 
 
 def _next_steps(notebook: Path, lock: Path, runtime: Kind) -> str:
+    kind = " --runtime conda" if runtime == "conda" else ""
     steps = (
-        (f"venvoy init {NAME}{' --runtime conda' if runtime == 'conda' else ''}", "an environment with a Jupyter kernel"),
+        (f"venvoy init {NAME}{kind}", "an environment with a Jupyter kernel"),
         (f"venvoy run {NAME} -- python -m pip list", "anything in it"),
         (f"venvoy history {NAME}", "what changed, when, and who did it"),
         (f"venvoy freeze {NAME}", "the lock"),

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from ...actions.check_conda import shadow_sentences
 from ...actions.create import DEV_REQUIREMENTS, REQUIREMENTS
 from ...actions.diff import diff
 from ...actions.install import install as installed
@@ -59,6 +60,7 @@ def install(
     patient(store, name, out)
     history = store.history(name)
     before = history.last()
+    shadowed = dict(shadow_sentences(env.prefix))
     entry = None
     if wanted or files:
         by_conda = env.runtime == "conda" and not (by_pip or dev)
@@ -76,6 +78,9 @@ def install(
                 on_progress=on_progress,
             )
     kernels.offered(store, env, out)
+    for package, sentence in shadow_sentences(env.prefix):
+        if package not in shadowed:
+            out.warn(sentence, hint=f"conda's comes back with: venvoy repair {name}")
     out.show(changed_view(name, _difference(history, before, entry)))
 
 

@@ -11,7 +11,7 @@ from .view import Data, View, counted, size_of
 
 def archived_view(name: str, archived: Archived) -> View:
     packed, vendored = archived.packed, archived.vendored
-    head = f"{name}: {packed.path} ({size_of(packed.size)}) carries {counted(len(vendored.kept), 'wheel')}"
+    head = f"{name}: {packed.path} ({size_of(packed.size)}) carries {counted(len(vendored.kept), vendored.noun)}"
     head += f", its record and {counted(len(archived.files), 'file')}."
     head += "\nIt is signed." if archived.signed else "\nIt is not signed (--sign KEY)."
     head += f"\nsha256 {packed.sha256}\nmake it again: venvoy import-archive {packed.path}"
@@ -35,7 +35,7 @@ def archived_view(name: str, archived: Archived) -> View:
 
 def wrapped_view(name: str, wrapped: Wrapped) -> View:
     packed, vendored = wrapped.packed, wrapped.vendored
-    head = f"{name}: {packed.path} ({size_of(packed.size)}) has {counted(len(vendored.kept), 'wheel')}; "
+    head = f"{name}: {packed.path} ({size_of(packed.size)}) has {counted(len(vendored.kept), vendored.noun)}; "
     head += f"its README.txt says how to install them without venvoy.\nsha256 {packed.sha256}"
     return View(
         data={

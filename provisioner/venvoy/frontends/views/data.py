@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ...model import Diff, Environment, Finding, Package, Snapshot
+from ...model import Change, Diff, Environment, Finding, Package, Snapshot
 from .view import Data, moment
 
 
@@ -19,8 +19,11 @@ def environment_data(env: Environment) -> Data:
         "base": str(env.base) if env.base else None,
         "base_image": env.base_image,
         "adopted": env.adopted,
+        "read_only": env.read_only,
         "created": moment(env.created),
         "platform": {"system": env.system, "architecture": env.architecture},
+        "channels": list(env.channels),
+        "conda_packages": list(env.conda_packages),
         "packages": list(env.packages),
         "dev_packages": list(env.dev_packages),
         "env_file": [str(each) for each in env.env_file],
@@ -32,6 +35,8 @@ def package_data(package: Package) -> Data:
         "ecosystem": package.ecosystem,
         "name": package.name,
         "version": package.version,
+        "build": package.build or None,
+        "channel": package.channel or None,
         "origin": package.origin,
         "url": package.url or None,
         "sha256": package.sha256 or None,
@@ -63,8 +68,18 @@ def finding_data(finding: Finding) -> Data:
 def diff_rows(difference: Diff) -> tuple[tuple[str, ...], ...]:
     rows: list[tuple[str, ...]] = [("+", each.name, "", each.version) for each in difference.added]
     rows += [("-", each.name, each.version, "") for each in difference.removed]
-    rows += [("~", each.name, each.before.version, each.after.version) for each in difference.changed]
+    rows += [("~", each.name, *_both(each)) for each in difference.changed]
     return tuple(sorted(rows, key=lambda row: row[1]))
+
+
+def _both(change: Change) -> tuple[str, str]:
+    """Both versions, with what tells them apart where they are equal."""
+    one, other = change.before, change.after
+    if one.version != other.version or one.ecosystem != "conda":
+        return one.version, other.version
+    if one.build != other.build:
+        return f"{one.version} {one.build}", f"{other.version} {other.build}"
+    return f"{one.version} {one.channel}", f"{other.version} {other.channel}"
 
 
 def packages_rows(snapshot: Snapshot) -> Iterable[tuple[str, str, str]]:

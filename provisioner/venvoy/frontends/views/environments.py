@@ -61,10 +61,10 @@ def environment_view(
     counts = f"{counted(len(packages), 'package')}, {size_of(size)}"
     head = [
         f"{env.name}: Python {status.snapshot.language_version}, {env.runtime}, {counts}. {status.sentence}",
-        f"packages in: {env.prefix}{' (adopted)' if env.adopted else ''}",
+        f"packages in: {env.prefix}{_adopted(env)}",
         f"settings in: {folder}",
         f"record in: {project}",
-        f"interpreter: {env.base or 'unknown'}",
+        *([f"channels: {', '.join(env.channels)}"] if env.runtime == "conda" else [f"interpreter: {env.base}"]),
         f"made: {moment(env.created)} on {env.system} {env.architecture}",
         f"kernel in Jupyter: {kernel or 'none'}",
     ]
@@ -88,7 +88,7 @@ def environment_view(
 
 
 def deleted_view(env: Environment, *, project: Path, record: bool) -> View:
-    what = "forgotten; its venv is as it was" if env.adopted else "deleted"
+    what = "forgotten; its folder is as it was" if env.adopted else "deleted"
     return View(
         data={"deleted": env.name, "adopted": env.adopted, "project": None if record else str(project)},
         head=f"{env.name}: {what}" + ("." if record else f". Its record is kept in {project}."),
@@ -135,5 +135,11 @@ def _glance_row(seen: Glance) -> tuple[str, ...]:
     )
 
 
+def _adopted(env: Environment) -> str:
+    return (" (adopted, read only)" if env.read_only else " (adopted)") if env.adopted else ""
+
+
 def _origin(package: Package) -> str:
+    if package.ecosystem == "conda":
+        return f"conda {package.channel.rpartition('/')[2]} {package.build}".strip()
     return "" if package.origin == "index" else f"{package.origin} {package.url}".strip()

@@ -46,7 +46,7 @@ def info_view(
         ("settings in", str(folder)),
         ("record in", f"{project} ({counted(entries, 'entry', 'entries')})"),
         ("lock", str(lock) if lock.exists() else "none yet: %env-freeze"),
-        ("interpreter", str(env.base or "unknown")),
+        ("channels", ", ".join(env.channels)) if env.runtime == "conda" else ("interpreter", str(env.base)),
         ("made", f"{moment(env.created)} on {env.system} {env.architecture}"),
         ("kernel", f"its own ipykernel {own.version}" if own else "lent by venvoy; nothing of it is installed here"),
         ("kernels running in it", str(kernels)),

@@ -73,9 +73,12 @@ def frozen_view(name: str, frozen: Frozen, vendored: Vendored | None = None) -> 
 
 def _wheels(vendored: Vendored) -> str:
     built = sum(bool(each.built) for each in vendored.kept)
-    head = f"{counted(len(vendored.kept), 'wheel')} kept in {vendored.folder} ({size_of(vendored.size)}"
+    head = f"{counted(len(vendored.kept), vendored.noun)} kept in {vendored.folder} ({size_of(vendored.size)}"
     head += f", {vendored.new} new" + (f", {built} built here" if built else "") + ")."
-    lines = [f"  no wheel of {each.package.name} {each.package.version}: {each.reason}" for each in vendored.missing]
+    lines = [
+        f"  no {vendored.noun} of {each.package.name} {each.package.version}: {each.reason}"
+        for each in vendored.missing
+    ]
     return "\n".join([head, *lines])
 
 
