@@ -4,7 +4,7 @@ set -eu
 
 usage() {
   cat <<'EOF'
-Usage: sh install.sh [--prefix DIR] [--no-quickstart]
+Usage: sh install.sh [--prefix DIR] [--conda] [--no-quickstart]
        sh install.sh --uninstall [--prefix DIR]
 
 Installs venvoy, from the clone beside this script, into a Python environment of its own, links the
@@ -13,6 +13,7 @@ built aside and takes over when it works. The clone is not needed afterwards.
 
   --prefix DIR      keep that environment in DIR (default: ~/.local/share/venvoy, or
                     $XDG_DATA_HOME/venvoy); the link stays in ~/.local/bin
+  --conda           with the engine for conda environments (80 MB more); an update keeps it
   --no-quickstart   install only
   --uninstall       remove venvoy and its link; your environments and projects are kept
   -h, --help        show this
@@ -52,6 +53,7 @@ short() {
 
 parse() {
   quickstart=yes
+  extras=lab
   uninstall=no
   prefix=
   while [ $# -gt 0 ]; do
@@ -63,6 +65,7 @@ parse() {
         [ -n "$prefix" ] || fail 2 "--prefix needs a folder: sh install.sh --prefix DIR"
         ;;
       --prefix=?*) prefix=${1#--prefix=} ;;
+      --conda) extras=lab,conda ;;
       --no-quickstart) quickstart=no ;;
       --uninstall) uninstall=yes ;;
       -h | --help)
@@ -376,10 +379,11 @@ forget_environment() {
 }
 
 install_package() {
+  ! "$root/current/bin/python" -I -c 'import rattler' 2>/dev/null || extras=lab,conda
   if "$new/bin/python" -I -m pip --version; then
-    "$new/bin/python" -I -m pip install --progress-bar off "${source}[lab]"
+    "$new/bin/python" -I -m pip install --progress-bar off "${source}[$extras]"
   else
-    find_uv && "$uv" pip install --python "$new/bin/python" "${source}[lab]"
+    find_uv && "$uv" pip install --python "$new/bin/python" "${source}[$extras]"
   fi
 }
 

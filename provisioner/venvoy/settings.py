@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -49,6 +50,11 @@ def current(environ: Mapping[str, str] = os.environ) -> Settings:
 def _folder(said: str, user_home: Path) -> Path:
     """An absolute path, because programs that we start in other folders must mean the same one."""
     return user_home / said[2:] if said.startswith("~/") else Path(said).absolute()
+
+
+def this_platform() -> str:
+    """What snapshots call the machine that we run on: "linux-x86_64"."""
+    return f"{platform.system().lower()}-{platform.machine()}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

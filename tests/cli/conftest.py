@@ -181,6 +181,7 @@ def shelf(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     wheels.add("alpha", "2.0", requires=("beta",))
     for name in ("beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", "iota", "kappa"):
         wheels.add(name)
+    wheels.add("marker", "3.0")  # the test channel has older ones
     # An environment that has its own is lent none, so nothing needs to be fetched for these tests.
     wheels.add("ipykernel", "7.4.0")
     (folder / "uv.toml").write_text(f'no-index = true\nfind-links = ["{folder}"]\n')

@@ -202,7 +202,7 @@ def made(channel: Path, recipe: Recipe, files: Mapping[str, str] | None = None) 
         for name, text in (files or {f"share/{recipe.name}/README": f"{recipe.name} {recipe.version}\n"}).items():
             (tree / name).parent.mkdir(parents=True, exist_ok=True)
             (tree / name).write_text(text)
-            if name.startswith("bin/"):
+            if name.startswith(("bin/", "extra/")):
                 (tree / name).chmod(0o755)
         return pack(tree, channel, recipe)
 
@@ -218,7 +218,7 @@ def module(
     script: str = "",
 ) -> Path:
     """A pure Python package made by hand, as noarch; `script` is the name of a console script that calls `main`."""
-    distribution = f"site-packages/{name}-{version}.dist-info"
+    distribution = f"site-packages/{name.replace('-', '_')}-{version}.dist-info"
     content = {
         f"site-packages/{name}/__init__.py": text or f"__version__ = {version!r}\n",
         f"{distribution}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n\nMade by hand.\n",
@@ -240,6 +240,8 @@ def module(
 def by_hand(channel: Path) -> None:
     """Small packages for small questions: versions to go between, scripts to be run or not, files to be replaced."""
     made(channel, Recipe(name="tzdata", version="2026b", noarch="generic"))
+    for name in ("one", "two", "three", "four", "five", "six"):
+        made(channel, Recipe(name=f"generic-{name}", version="1.0", noarch="generic"))
     for version in ("1.0", "2.0"):
         module(channel, "marker", version)
     module(channel, "tool", "1.0", depends=("marker >=1",), text="def main(): print('a tool')\n", script="tool")
@@ -268,7 +270,7 @@ def wheel(file: Path, channel: Path, subdir: str) -> None:
     with stage() as tree:
         site = tree / _site(subdir, pure=pure)
         with zipfile.ZipFile(file) as archive:
-            archive.extractall(site)
+            archive.extractall(site)  # noqa: S202  # from the index of the tests
         _spread(site, tree)
         info = next(site.glob("*.dist-info"))
         (info / "INSTALLER").write_text("conda")

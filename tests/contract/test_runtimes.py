@@ -1,12 +1,13 @@
 """What every runtime promises, asked of all of them: a pure function from a job to one command."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from venvoy import runtimes
 from venvoy.errors import RuntimeUnavailable
-from venvoy.model import Job
+from venvoy.model import Environment, Job
 from venvoy.process import environment
 from venvoy.runtimes import RUNTIMES
 
@@ -31,6 +32,11 @@ LEAKING = {
 @pytest.fixture(params=RUNTIMES.values(), ids=RUNTIMES)
 def runtime(request):
     return request.param
+
+
+@pytest.fixture
+def env(env, runtime) -> Environment:
+    return replace(env, runtime=runtime.name)
 
 
 @pytest.fixture
@@ -79,11 +85,11 @@ def test_what_the_job_says_arrives(runtime, env, tmp_path):
 
 
 def test_the_environments_own_programs_come_before_all_others_and_lent_tools_behind(runtime, env, job):
-    command = runtime.command(env, Job(argv=job.argv, tools=(Path("/tools"),)))
+    command = runtime.command(env, Job(argv=job.argv, search=(Path("/first"),), tools=(Path("/tools"),)))
 
     folders = environment(command, {"PATH": "/usr/bin"})["PATH"].split(":")
 
-    assert folders == [str(env.prefix / "bin"), "/usr/bin", "/tools"]
+    assert folders == ["/first", str(env.prefix / "bin"), "/usr/bin", "/tools"]
 
 
 def test_the_program_of_the_environment_is_started_even_if_path_names_another(runtime, env, job):
@@ -102,5 +108,9 @@ def test_other_programs_are_left_as_they_are(runtime, env, program):
 def test_another_environment_that_was_active_does_not_reach_in(runtime, env, job):
     said = environment(runtime.command(env, job), {**LEAKING, "HOME": "/home/ada", "PATH": "/usr/bin"})
 
-    ours = {"VIRTUAL_ENV": str(env.prefix), "UV_PYTHON": str(env.python), "PIP_PYTHON": str(env.python)}
+    ours = {"UV_PYTHON": str(env.python), "PIP_PYTHON": str(env.python)}
+    if runtime.name == "conda":
+        ours |= {"CONDA_PREFIX": str(env.prefix), "CONDA_DEFAULT_ENV": env.name, "CONDA_SHLVL": "1"}
+    else:
+        ours["VIRTUAL_ENV"] = str(env.prefix)
     assert said == {"HOME": "/home/ada", "PATH": f"{env.prefix}/bin:/usr/bin", **ours}

@@ -104,6 +104,20 @@ def environment(
 
 
 @pytest.fixture
+def prefix(store: Store, actor: Actor, channel: Any, _made: dict[str, Environment]) -> Callable[..., Environment]:
+    """A conda environment with its kernelspec; made once for all tests that name it the same."""
+
+    def found(name: str, *specs: str, python: str = "3.12") -> Environment:
+        if name not in _made:
+            env = create(store, Plan(name=name, runtime="conda", python=python, specs=specs), actor=actor)
+            kernelspecs.write(kernelspecs.spec(store, env, encrypts=kernel_of(store, env).encrypts))
+            _made[name] = env
+        return _made[name]
+
+    return found
+
+
+@pytest.fixture
 def kernelspec() -> Callable[[Environment], Path]:
     """Where an environment's kernel.json lies."""
     return lambda env: Path(os.environ["JUPYTER_DATA_DIR"], "kernels", kernelspecs.spec_name(env.name), "kernel.json")

@@ -7,6 +7,7 @@ import jupyter_kernel_test
 import pytest
 from jupyter_client.manager import start_new_kernel
 
+from venvoy.actions.launch import kernel_of
 from venvoy.frontends import kernelspecs
 from venvoy.model import Environment
 
@@ -88,3 +89,37 @@ class TestPython312(_Kernel, jupyter_kernel_test.KernelTests):
 @pytest.mark.xdist_group("3.13")
 class TestPython313(_Kernel, jupyter_kernel_test.KernelTests):
     python = "3.13"
+
+
+# --- in conda prefixes -----------------------------------------------------------------------------------------------
+
+
+class _InPrefix(_Kernel):
+    specs: tuple[str, ...] = ()
+
+    @pytest.fixture(autouse=True)
+    def _started(self, prefix, channel, store) -> None:
+        cls = type(self)
+        if "km" in vars(cls):
+            return
+        if self.specs and not channel.real:
+            pytest.skip("not obtainable: no package index, so the channel has no ipykernel")
+        env = prefix(f"suite-{self.python}-{len(self.specs)}", *self.specs, python=self.python)
+        assert (kernel_of(store, env).payload is None) == bool(self.specs)
+        cls.km, cls.kc = start_new_kernel(kernel_name=kernelspecs.spec_name(env.name))
+
+
+@pytest.mark.xdist_group("conda")
+class TestLentKernel312(_InPrefix, jupyter_kernel_test.KernelTests):
+    python = "3.12"
+
+
+@pytest.mark.xdist_group("conda")
+class TestLentKernel39(_InPrefix, jupyter_kernel_test.KernelTests):
+    python = "3.9"
+
+
+@pytest.mark.xdist_group("conda")
+class TestOwnKernel312(_InPrefix, jupyter_kernel_test.KernelTests):
+    python = "3.12"
+    specs = ("ipykernel",)

@@ -10,6 +10,7 @@ from urllib.parse import unquote, urlsplit
 
 from .. import fetch, files
 from ..engine.request import Source, place
+from ..errors import InvalidInput
 from ..formats import repodata
 from ..inventory import conda_file
 from ..model import OnProgress, Package
@@ -18,9 +19,15 @@ REPODATA = "repodata.json"
 
 
 def lies_at(package: Package) -> str:
-    """The path of a conda package's file in a folder of channels."""
+    """The path of a conda package's file in a folder of channels. Raises InvalidInput for an address that leads out."""
     _, _, name = package.url.rpartition("/")
-    return f"{place(package.channel)}/{package.subdir}/{name}"
+    path = f"{place(package.channel)}/{package.subdir}/{name}"
+    if not all(path.split("/")) or {".", ".."} & set(path.split("/")) or "\0" in path:
+        raise InvalidInput(
+            f"{package.name}: {package.url!r} is no address of a file in a channel",
+            hint="it must be as in https://conda.anaconda.org/conda-forge/noarch/NAME-VERSION-BUILD.conda",
+        )
+    return path
 
 
 def bring(
@@ -28,15 +35,17 @@ def bring(
 ) -> Mapping[str, str]:
     """Put every package's file into the folder; returns, by url, why those could not be had that are missing.
 
-    They come from the user's mirrors and else from their own addresses, and every hash is checked.
+    What is there already stays. They come from the user's mirrors and else from their own addresses, and every hash is
+    checked. Raises InvalidInput as `lies_at`.
     """
     lost = {each.url: "its record has no sha256" for each in packages if not each.sha256}
-    here = [each for each in packages if each.sha256 and each.url.startswith("file:")]
+    absent = [each for each in packages if each.sha256 and not _is_there(each, folder / lies_at(each))]
+    here = [each for each in absent if each.url.startswith("file:")]
     lost |= {each.url: reason for each in here if (reason := _copied(each, folder))}
     wanted = {
         each.url: fetch.Wanted(urls=_urls(each.url, source), file=folder / lies_at(each), sha256=each.sha256)
-        for each in packages
-        if each.sha256 and not each.url.startswith("file:")
+        for each in absent
+        if not each.url.startswith("file:")
     }
     for one in wanted.values():
         one.file.parent.mkdir(parents=True, exist_ok=True)
@@ -58,7 +67,8 @@ def indexed(folder: Path, packages: Iterable[Package]) -> dict[str, str]:
         said = conda_file.index(file)
         changed = {"depends": list(each.depends), "constrains": list(each.constrains)} if each.depends else {}
         known = {"sha256": each.sha256, "md5": each.md5, "size": file.stat().st_size}
-        by_subdir.setdefault(subdir, {})[name] = said | changed | {key: each for key, each in known.items() if each}
+        entry = {**said, **changed, **{key: value for key, value in known.items() if value}}
+        by_subdir.setdefault(subdir, {})[name] = entry
     for channel in channels:  # conda takes a folder without it for no channel
         by_subdir.setdefault(f"{channel}/noarch", {})
     return {
@@ -88,6 +98,10 @@ def prune(folder: Path, keep: Iterable[str]) -> None:
 def spec_lines(packages: Iterable[Package]) -> str:
     """Every package as an exact match spec, one a line: what `conda create --file` reads."""
     return "".join(f"{each.name}={each.version}={each.build}\n" for each in sorted(packages))
+
+
+def _is_there(package: Package, file: Path) -> bool:
+    return file.is_file() and files.sha256(file) == package.sha256
 
 
 def _copied(package: Package, folder: Path) -> str:

@@ -49,6 +49,7 @@ from ..inventory.damage import Damage, Kind, damages
 from ..inventory.dist_info import canonical
 from ..model import Base, Command, Environment, Finding
 from ..runtimes.host import FOREIGN
+from ..settings import this_platform
 from ..store import Store, generation_folder
 from . import payload
 from .activation import activation
@@ -118,7 +119,7 @@ def damaged(env: Environment) -> tuple[Damage, ...]:
 
 def unfit(env: Environment, base: Base) -> tuple[Distribution, ...]:
     """Distributions that were built for another interpreter or machine, told by the tags of their wheels."""
-    ours = (f"{platform.system().lower()}-{platform.machine()}", platform.libc_ver()[0])
+    ours = (this_platform(), platform.libc_ver()[0])
     if (base.platform, base.libc.partition("-")[0]) != ours:
         return ()  # an interpreter that runs in emulation, or with another C library, takes other wheels than we know
     supported = fit.supported(base.version, base.abi)

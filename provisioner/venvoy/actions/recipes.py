@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import platform
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -27,6 +26,7 @@ from ..inventory.dist_info import canonical
 from ..managers import uv
 from ..model import Base, Diff, Environment, Job, Kind, OnProgress, Package, Snapshot, Wish
 from ..process import OnLine
+from ..settings import this_platform
 from ..store import Store, reached_by
 from . import conda
 from .bases import VERSION, interpreter, interpreters, nearest
@@ -105,16 +105,12 @@ def recipe(store: Store, said: Read, how: How) -> Recipe:
         if (how.runtime or ("conda" if said.wish.beyond else "venv")) == "conda":
             return _of_conda_wish(store, said, said.wish, how)
         return _of_wish(store, said, said.wish, how)
-    snapshot = said.states(subdir_of(_here())) if said.states else said.snapshot
+    snapshot = said.states(subdir_of(this_platform())) if said.states else said.snapshot
     if snapshot is not None:
         _refuse_other(said, how, snapshot.kind)
         return _of_snapshot(store, said, snapshot, how)
     _refuse_other(said, how, "venv")
     return _of_lock(store, said, how)
-
-
-def _here() -> str:
-    return f"{platform.system().lower()}-{platform.machine()}"
 
 
 def _refuse_other(said: Read, how: How, kind: Kind) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.server
 import json
+import os
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -15,6 +16,9 @@ from rattler import Client, Gateway, SourceConfig
 from rattler.config import Config
 
 from .request import Source, place
+
+_OF_THE_SYSTEM = "truststore"
+"""What conda calls the certificates that the system trusts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +45,9 @@ def _all_channels(source: Source) -> tuple[str, ...]:
 
 
 def _opened(source: Source, mirrors: Mapping[str, tuple[str, ...]]) -> Reach:
+    if isinstance(source.ssl, str) and source.ssl != _OF_THE_SYSTEM:
+        # The only way to have rattler trust a file: it reads this as OpenSSL does, and the process is ours alone.
+        os.environ["SSL_CERT_DIR" if Path(source.ssl).is_dir() else "SSL_CERT_FILE"] = source.ssl
     config = Config.from_toml(_settings(source, mirrors))
     client = Client.from_config(config)
     action = "force-cache-only" if source.offline and not source.served else "cache-or-fetch"

@@ -45,13 +45,14 @@ async def solved(
     """The records that meet the specs on a platform, with the `locked` ones wherever they fit. Raises SolverError."""
     return await solve(
         reach.source.channels,
-        specs,
+        # Of plain text rattler asks more than conda does: it would not take `name=version=build`.
+        [MatchSpec(str(each)) for each in specs],
         gateway=reach.gateway,
         platforms=[Subdir(platform), Subdir("noarch")],
         locked_packages=locked,
         virtual_packages=virtual(platform),
         channel_priority=ChannelPriority.Strict if reach.source.strict else ChannelPriority.Disabled,
-        constraints=constraints,
+        constraints=[MatchSpec(each) for each in constraints],
         exclude_newer=datetime.fromisoformat(as_of) if as_of else None,
         timestamp_policy="allow-missing",
     )

@@ -75,6 +75,6 @@ def _check(lines: list[str], snapshot: Snapshot) -> None:
         or lines[:2] != ["Bootstrap: docker", f"From: {image(snapshot)}"]
         or [line.partition("--hash=sha256:")[2][:64] for line in listed] != [each.sha256 for each in wanted]
         or enforced != bool(wanted)
-        or any(f"    '{line}' \\" not in lines for line in explicit_lines(snapshot))
+        or not {f"'{line}' \\" for line in explicit_lines(snapshot)} <= {line.strip() for line in lines}
     ):
         raise InvalidInput("spython gave a definition that is not what was meant", hint="export it as a Dockerfile")

@@ -19,6 +19,7 @@ from .pylock import PylockToml
 from .rattler_lock import RattlerLock
 from .requirements import python_of
 from .snapshot_json import SnapshotJson
+from .subdirs import subdir_of
 
 LARGEST = 50_000_000
 """Bytes of the largest file that is read; a lock of a thousand packages for all platforms has a tenth of that."""
@@ -62,9 +63,14 @@ def read(path: Path) -> Read:
     return _READERS.get(_kind(path, text), _requirements)(path, text)
 
 
-def snapshot_of(path: Path) -> Snapshot:
-    """The state that a file describes, to be compared. Raises InvalidInput where it leaves a version open."""
+def snapshot_of(path: Path, *, platform: str) -> Snapshot:
+    """The state that a file describes, to be compared; of a lock for several platforms that of one ("linux-x86_64").
+
+    Raises InvalidInput where it leaves a version open.
+    """
     said = read(path)
+    if said.states is not None:
+        return said.states(subdir_of(platform))
     if said.snapshot is not None:
         return said.snapshot
     if said.kind == "pylock":

@@ -130,7 +130,7 @@ def _entry(package: Mapping[str, Any], source: str) -> dict[str, Any]:
         file = package.get("sdist") or package["wheels"][0]
         return entry | {"archive": {"url": str(place["url"]), "hashes": _hashes(file)}}
     if "registry" not in place:
-        raise InvalidInput(f"{source}: {name} comes from {dict(place)!r}, a place of one machine")
+        raise InvalidInput(f"{source}: {name} comes from {str(place)[:100]!r}, a place of one machine")
     sdist = package.get("sdist") or {}
     if url := sdist.get("url"):
         entry["sdist"] = {"name": url.rpartition("/")[2], "url": url, "hashes": _hashes(sdist)}

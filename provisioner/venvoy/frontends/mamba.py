@@ -121,7 +121,7 @@ def _change(prefix: Path, env: Environment | None, said: argparse.Namespace, com
         if not _agreed(said, planned):
             sys.stderr.write("nothing was changed\n")
             return 1
-        meter = None if said.quiet or said.json else Meter(lambda line: sys.stderr.write(f"{line}\n") and None, every=2)
+        meter = None if said.quiet or said.json else Meter(_say, every=2)
         from dataclasses import replace
 
         done = conda.ask(replace(request, dry=False), doing=f"cannot {said.command}", on_progress=meter)
@@ -129,6 +129,10 @@ def _change(prefix: Path, env: Environment | None, said: argparse.Namespace, com
             sys.stderr.write(f"{each}: its own script was not run (venvoy install --link-scripts runs it)\n")
     _print(said, {"success": True, "prefix": str(prefix), "dry_run": said.dry_run, "actions": _actions(done)})
     return 0
+
+
+def _say(line: str) -> None:
+    sys.stderr.write(f"{line}\n")
 
 
 def _agreed(said: argparse.Namespace, planned: dict[str, Any]) -> bool:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 import json
+import struct
 import tarfile
 import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -16,6 +18,11 @@ from ..errors import InvalidInput
 _INDEX = "info/index.json"
 _LARGEST = 50_000_000
 """Bytes of the part with the metadata, unpacked; the largest on conda-forge have a tenth of that."""
+# RuntimeError: a link that leads to itself, a compression or a password that zipfile does not know.
+_BROKEN = (
+    OSError, ValueError, LookupError, EOFError, RuntimeError, OverflowError, struct.error, zlib.error,
+    tarfile.TarError, zipfile.BadZipFile, zstandard.ZstdError,
+)  # fmt: skip
 
 
 def index(file: Path) -> Mapping[str, object]:
@@ -23,15 +30,7 @@ def index(file: Path) -> Mapping[str, object]:
     try:
         text = _of_conda(file) if file.suffix == ".conda" else _of_tar(file)
         said = json.loads(text)
-    except (
-        OSError,
-        ValueError,
-        KeyError,
-        EOFError,
-        tarfile.TarError,
-        zipfile.BadZipFile,
-        zstandard.ZstdError,
-    ) as error:
+    except _BROKEN as error:
         raise InvalidInput(f"{file} is no conda package: {error}") from error
     if not isinstance(said, dict):
         raise InvalidInput(f"{file} is no conda package: its {_INDEX} is no mapping")
@@ -41,7 +40,8 @@ def index(file: Path) -> Mapping[str, object]:
 def _of_conda(file: Path) -> bytes:
     with zipfile.ZipFile(file) as archive:
         [name] = [each for each in archive.namelist() if each.startswith("info-") and each.endswith(".tar.zst")]
-        packed = archive.read(name)
+        with archive.open(name) as part:
+            packed = part.read(_LARGEST)
     with zstandard.ZstdDecompressor().stream_reader(io.BytesIO(packed)) as stream:
         unpacked = stream.read(_LARGEST)
     with tarfile.open(fileobj=io.BytesIO(unpacked)) as tar:
@@ -57,4 +57,4 @@ def _read(tar: tarfile.TarFile) -> bytes:
     found = tar.extractfile(_INDEX)
     if found is None:
         raise KeyError(_INDEX)
-    return found.read()
+    return found.read(_LARGEST)

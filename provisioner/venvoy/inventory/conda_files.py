@@ -66,7 +66,7 @@ def audit(prefix: Path, *, on_file: Callable[[int], None] | None = None) -> Audi
             else:
                 todo.append((record, path, path.here or path.sha256))
     with ThreadPoolExecutor(max_workers=min(8, (os.cpu_count() or 1) + 1)) as pool:
-        looks = list(pool.map(lambda each: _looked(prefix, *each, on_file), todo, chunksize=64))
+        looks = list(pool.map(lambda each: _looked(prefix, each, on_file), todo))
     return Audit(
         files=len(looks),
         size=sum(each.size for each in looks),
@@ -86,7 +86,8 @@ def _excluded(path: Owned) -> str:
     return "" if path.sha256 else _NO_HASH
 
 
-def _looked(prefix: Path, record: Record, path: Owned, expected: str, on_file: Callable[[int], None] | None) -> _Look:
+def _looked(prefix: Path, todo: tuple[Record, Owned, str], on_file: Callable[[int], None] | None) -> _Look:
+    record, path, expected = todo
     place = prefix / path.path
     try:
         with place.open("rb") as stream:

@@ -11,6 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from .. import condarc, files
 from ..model import Package
 from .dist_info import public_address
 
@@ -49,15 +50,15 @@ class Record:
 
     @cached_property
     def depends(self) -> tuple[str, ...]:
-        return tuple(map(str, self.said.get("depends") or ()))
+        return _strings(self.said, "depends")
 
     @cached_property
     def paths(self) -> tuple[Owned, ...]:
         """The files that it put into the prefix."""
         listed = _table(self.said, "paths_data").get("paths")
         if isinstance(listed, list):
-            return tuple(Owned.of(each) for each in listed if isinstance(each, dict) and "_path" in each)
-        return tuple(Owned(path=str(each)) for each in self.said.get("files") or ())
+            return tuple(Owned.of(each) for each in listed if isinstance(each, dict) and each.get("_path"))
+        return tuple(Owned(path=each) for each in _strings(self.said, "files"))
 
     @cached_property
     def metadata(self) -> str:
@@ -90,7 +91,7 @@ class Record:
             md5=str(self.said.get("md5") or ""),
             size=size if isinstance(size, int) else None,
             depends=self.depends,
-            constrains=tuple(map(str, self.said.get("constrains") or ())),
+            constrains=_strings(self.said, "constrains"),
         )
 
 
@@ -147,16 +148,12 @@ def broken(prefix: Path) -> tuple[Path, ...]:
 
 def shadowed(prefix: Path, found: Iterable[Record]) -> tuple[Record, ...]:
     """Records of which pip or uv has replaced the distribution, or removed it."""
-    return tuple(each for each in found if each.metadata and _taken_over(prefix / each.metadata))
+    return tuple(each for each in found if each.metadata and _taken_over(prefix, each))
 
 
 def public(address: str) -> str:
     """The address without user and password, and without the token that anaconda.org takes in a path ("/t/TOKEN/")."""
-    parts = public_address(address).split("/")
-    while "t" in parts[3:-1]:
-        position = parts.index("t", 3)
-        del parts[position : position + 2]
-    return "/".join(parts)
+    return condarc.public(public_address(address))
 
 
 def unfinished(prefix: Path) -> Mapping[str, Any] | None:
@@ -170,13 +167,21 @@ def unfinished(prefix: Path) -> Mapping[str, Any] | None:
     return said if isinstance(said, dict) else {}
 
 
-def _taken_over(metadata: Path) -> bool:
-    if not metadata.exists():
+def _taken_over(prefix: Path, record: Record) -> bool:
+    folder = (prefix / record.metadata).parent
+    if not (prefix / record.metadata).exists():
         return True
     try:
-        return (metadata.parent / "INSTALLER").read_text("utf-8", "replace").strip() in ("pip", "uv")
+        by = (folder / "INSTALLER").read_text("utf-8", "replace").strip()
+        return by in ("pip", "uv") and not _is_recorded(prefix, record, folder / "RECORD")
     except OSError:
         return False
+
+
+def _is_recorded(prefix: Path, record: Record, file: Path) -> bool:
+    """Whether the file is the package's own: some are built by pip, and say so wherever they are installed."""
+    known = {prefix / each.path: each.here or each.sha256 for each in record.paths}.get(file)
+    return bool(known) and files.sha256(file) == known
 
 
 def _files(prefix: Path) -> tuple[Path, ...]:
@@ -190,13 +195,30 @@ def _files(prefix: Path) -> tuple[Path, ...]:
 def _read(prefix: Path) -> Iterator[Record]:
     for file in _files(prefix):
         try:
-            said = json.loads(file.read_bytes())
+            data = file.read_bytes()
+            said = json.loads(data)
         except (OSError, ValueError, RecursionError):
             continue
-        if isinstance(said, dict) and isinstance(said.get("name"), str) and isinstance(said.get("version"), str):
+        named = isinstance(said, dict) and all(isinstance(said.get(key), str) for key in ("name", "version"))
+        if named and (b"\\u" not in data or _is_text(said)):
             yield Record(file, said)
+
+
+def _is_text(said: Mapping[str, Any]) -> bool:
+    """Whether all of it can be the name of a file: JSON can also write halves of characters, and none at all."""
+    text = json.dumps(said, ensure_ascii=False)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return "\\u0000" not in text
 
 
 def _table(said: Mapping[str, Any], key: str) -> Mapping[str, Any]:
     value = said.get(key)
     return value if isinstance(value, dict) else {}
+
+
+def _strings(said: Mapping[str, Any], key: str) -> tuple[str, ...]:
+    value = said.get(key)
+    return tuple(each for each in value if isinstance(each, str)) if isinstance(value, list) else ()

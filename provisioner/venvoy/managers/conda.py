@@ -26,7 +26,10 @@ _HINTS: Mapping[Failure, str] = {
 
 def embedded() -> bool:
     """Whether the engine can run here: py-rattler is an extra."""
-    return find_spec("rattler") is not None
+    try:
+        return find_spec("rattler") is not None
+    except ModuleNotFoundError:  # whoever stands in for the import system says it so
+        return False
 
 
 def job(request: Request) -> Job:

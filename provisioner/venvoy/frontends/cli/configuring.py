@@ -24,7 +24,7 @@ from .options import current_store, named, output, patient
 from .output import Output
 
 CONFIG = "config.yaml"
-SETTABLE = ("env_file", "base_image", "packages", "dev_packages")
+SETTABLE = ("env_file", "base_image", "packages", "dev_packages", "channels", "conda_packages", "read_only")
 _EDITORS = ("sensible-editor", "nano", "vi")
 
 
@@ -37,7 +37,8 @@ _EDITORS = ("sensible-editor", "nano", "vi")
 def configure(name: str, given: tuple[str, ...], unset: tuple[str, ...], *, edit: bool, out: Output) -> None:
     """Show or change the settings of an environment.
 
-    The keys that can be set are env_file, base_image, packages and dev_packages. Without options config.yaml is shown;
+    The keys that can be set are env_file, base_image, packages and dev_packages, and of a conda environment channels,
+    conda_packages and read_only. Without options config.yaml is shown;
     in any case Jupyter's kernelspec is brought up to date. An edit with a mistake in it is refused, with its line, and
     the file stays as it was.
     """
@@ -89,7 +90,17 @@ def _set(env: Environment, given: Mapping[str, str], unset: tuple[str, ...]) -> 
         env = replace(env, dev_packages=_requirements(key, said[key]))
     if "base_image" in said:
         env = replace(env, base_image=said["base_image"] or f"python:{minor}-slim")
-    return env
+    if "channels" in said:
+        env = replace(env, channels=tuple(_words("channels", said["channels"])))
+    if "conda_packages" in said:
+        env = replace(env, conda_packages=tuple(_words("conda_packages", said["conda_packages"])))
+    return replace(env, read_only=_yes("read_only", said["read_only"])) if "read_only" in said else env
+
+
+def _yes(key: str, value: str) -> bool:
+    if value not in ("true", "false", ""):
+        raise InvalidInput(f"{key} is true or false, not {value!r}")
+    return value == "true"
 
 
 def _words(key: str, value: str) -> list[str]:

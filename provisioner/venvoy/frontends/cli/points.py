@@ -5,6 +5,7 @@ from __future__ import annotations
 from ...actions.observe import observe
 from ...actions.points import Point, point
 from ...formats.reading import snapshot_of
+from ...settings import this_platform
 from ...store import NAME, Store
 from .options import usable
 
@@ -17,5 +18,8 @@ def is_name(store: Store, word: str) -> bool:
 def point_of(store: Store, name: str, text: str) -> Point:
     """The state that the user means by a word (`actions.points`)."""
     return point(
-        store.history(name), text, look=lambda: observe(store, usable(store.environment(name))), read=snapshot_of
+        store.history(name),
+        text,
+        look=lambda: observe(store, usable(store.environment(name))),
+        read=lambda path: snapshot_of(path, platform=this_platform()),
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from ...actions.observe import observe
 from ...actions.points import FORMS, Point, point
 from ...formats.reading import snapshot_of
+from ...settings import this_platform
 from .asking import Context
 
 HELP = FORMS.replace("%", "%%")
@@ -18,7 +19,7 @@ def point_of(context: Context, text: str) -> Point:
         context.store.history(context.env.name),
         text,
         look=lambda: observe(context.store, context.env),
-        read=lambda path: snapshot_of(context.file(str(path))),
+        read=lambda path: snapshot_of(context.file(str(path)), platform=this_platform()),
     )
 
 
