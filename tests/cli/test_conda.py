@@ -21,7 +21,8 @@ def ours(user, channel):
 
 def troubles(ours, name: str) -> list[str]:
     """What `check` finds; these users have no index that a lent kernel could come from."""
-    return [each["code"] for each in ours.json("check", name)["findings"] if each["code"] != "kernelspec-missing"]
+    [found] = ours.json("check", name)["environments"]
+    return [each["code"] for each in found["findings"] if each["code"] != "kernelspec-missing"]
 
 
 def test_a_conda_environment_is_made_changed_and_shown(ours):

@@ -201,21 +201,26 @@ def test_conda_packages_are_for_the_embedded_engine(tmp_path, folder, monkeypatc
 
     rows = found(tmp_path, folder, monkeypatch=monkeypatch, embedded=PRESENT)
 
-    assert roles(rows) == {PRESENT: "conda packages", "micromamba": "", "mamba": "", "conda": "", "pixi": ""}
-    assert rows["conda"].reason == f"not needed: {PRESENT} is here"
+    assert roles(rows) == {
+        PRESENT: "conda packages",
+        "micromamba": "%mamba in notebooks",
+        "mamba": "%mamba in notebooks",
+        "conda": "%conda in notebooks",
+        "pixi": "",
+    }
+    assert rows["conda"].reason == "what is installed by it is recorded; venvoy itself uses its own engine"
     assert rows["pixi"].reason == "it works in projects of its own; their environments can be adopted"
 
 
 @pytest.mark.parametrize("first", ["micromamba", "mamba", "conda"])
-def test_without_it_they_are_for_the_first_real_program(tmp_path, folder, monkeypatch, first):
+def test_without_it_the_first_real_program_is_known(tmp_path, folder, monkeypatch, first):
     without_conda_of_this_machine()
     for name in list(ANSWERS)[list(ANSWERS).index(first) :]:
         program(folder, name, ANSWERS[name])
 
     rows = found(tmp_path, folder, monkeypatch=monkeypatch)
 
-    assert [name for name, role in roles(rows).items() if role] == [first]
-    assert rows[first].reason == f"{ABSENT} is not here, and of the others this comes first"
+    assert "conda packages" not in roles(rows).values()
     assert rows[ABSENT].reason == "not installed; add it: pip install 'venvoy[conda]'"
     assert conda_program(Store(current({"HOME": str(tmp_path)}))) == folder / first
 

@@ -9,11 +9,13 @@ from typing import Any
 
 from .. import condarc, process
 from ..engine.request import Request, Source
-from ..errors import CommandFailed
+from ..errors import CommandFailed, RuntimeUnavailable
 from ..managers import conda
 from ..model import OnProgress, Package, Progress
 from ..process import OnLine
+from ..store import Store
 from .bases import without_environment
+from .package_managers import conda_program
 
 
 def ask(request: Request, *, doing: str, on_line: OnLine | None = None, on_progress: OnProgress | None = None) -> Any:
@@ -39,6 +41,16 @@ def ask(request: Request, *, doing: str, on_line: OnLine | None = None, on_progr
     except CommandFailed as error:
         raise CommandFailed(f"{doing}: {error.message}", hint="\n".join(told[-10:]), code=error.code) from error
     return conda.answer(printed, doing=doing)
+
+
+def needs_engine(store: Store) -> None:
+    """Raise RuntimeUnavailable where the engine is not installed, with what else there is on this machine."""
+    if conda.embedded():
+        return
+    hint = f"add it to the Python that venvoy runs in: {conda.EXTRA}"
+    if program := conda_program(store):
+        hint += f"\nor make the prefix with {program} and take it as it is: venvoy adopt PREFIX --writable"
+    raise RuntimeUnavailable("conda packages need the conda engine, which is not installed beside venvoy", hint=hint)
 
 
 def source(channels: Iterable[str], *, offline: bool = False, prefix: Path | None = None) -> Source:

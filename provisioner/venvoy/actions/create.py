@@ -89,7 +89,11 @@ def create(
     with store.held(plan.name):
         old = _replaceable(store, plan)
         texts = _requirement_texts(store, plan)
-        base = None if _kind(plan, old) == "conda" else interpreter(store, _python(plan, old))
+        base = None
+        if _kind(plan, old) == "conda":
+            conda.needs_engine(store)
+        else:
+            base = interpreter(store, _python(plan, old))
         store.tidy(plan.name)
         env = _described(plan, base, texts, prefix=_prefix(store, plan, old), old=old)
         folder_is_new = not store.folder(plan.name).exists()

@@ -139,6 +139,7 @@ def _by_conda(
     on_progress: OnProgress | None,
 ) -> Entry | None:
     """Change the prefix by the engine, and have config.yaml list what is asked for now."""
+    conda.needs_engine(store)
     request = replace(request, prefix=str(env.prefix), source=conda.source(env.channels, prefix=env.prefix))
     said = conda.ask(request, doing=doing, on_line=on_line, on_progress=on_progress)
     for each in said.get("scripts", ()):

@@ -23,7 +23,7 @@ PATIENCE = 5.0
 """Seconds that a program has for its version; conda takes two on a slow disk."""
 EMBEDDED = "py-rattler"
 CONDA_PROGRAMS = ("micromamba", "mamba", "conda")
-"""The first of these that is real is the engine where py-rattler is not."""
+"""Those that make prefixes which venvoy can adopt where py-rattler is not."""
 _FOLDERS = ("miniforge3/bin", "miniconda3/bin", "mambaforge/bin", "micromamba/bin", ".local/bin", ".pixi/bin")
 _SYSTEM = (Path("/opt/conda/bin"),)
 _VERSION = r"(\d+\.\d+[\w.+-]*)"
@@ -64,8 +64,8 @@ class ManagerFound:
 def package_managers(store: Store, *, run: Run = process.run, embedded: str = EMBEDDED) -> tuple[ManagerFound, ...]:
     """What is on this machine: the embedded engine, micromamba, mamba, conda and pixi, then uv and pip.
 
-    Conda packages are for the embedded engine, without it for the first real program; those of the Python index for uv.
-    `embedded` is the distribution that the engine is made of.
+    Conda packages are for the embedded engine, and in notebooks for the user's own programs; those of the Python index
+    are uv's. `embedded` is the distribution that the engine is made of.
     """
     names = (*CONDA_PROGRAMS, "pixi")
     places = [(name, path) for name in names for path in _candidates(name, store)]
@@ -147,23 +147,18 @@ def _embedded(name: str) -> ManagerFound:
 
 
 def _with_roles(embedded: ManagerFound, programs: Iterable[ManagerFound]) -> tuple[ManagerFound, ...]:
-    engine = embedded if embedded.usable else None
-    told = []
-    for each in (embedded, *programs):
+    told = [
+        replace(embedded, role="conda packages", reason="the engine inside venvoy") if embedded.usable else embedded
+    ]
+    for each in programs:
         if not each.usable:
             told.append(each)
         elif each.name == "pixi":
             told.append(replace(each, reason="it works in projects of its own; their environments can be adopted"))
-        elif engine is None or each == engine:
-            engine = each
-            why = (
-                "the engine inside venvoy"
-                if each == embedded
-                else f"{embedded.name} is not here, and of the others this comes first"
-            )
-            told.append(replace(each, role="conda packages", reason=why))
         else:
-            told.append(replace(each, reason=f"not needed: {engine.name} is here"))
+            magic = "%conda" if each.name == "conda" else "%mamba"
+            why = "what is installed by it is recorded; venvoy itself uses its own engine"
+            told.append(replace(each, role=f"{magic} in notebooks", reason=why))
     return tuple(told)
 
 

@@ -138,7 +138,8 @@ def _say(line: str) -> None:
 def _agreed(said: argparse.Namespace, planned: dict[str, Any]) -> bool:
     """A notebook has nobody to ask; at a terminal conda asks, and so do we."""
     nothing = not (planned["added"] or planned["removed"])
-    if nothing or said.yes or said.json or said.quiet or not sys.stdin.isatty():
+    in_kernel = "VENVOY_ENVIRONMENT" in os.environ  # where IPython gives it a terminal with nobody at it
+    if nothing or said.yes or said.json or said.quiet or in_kernel or not sys.stdin.isatty():
         return True
     return input("Proceed ([y]/n)? ").strip().lower() in ("", "y", "yes")
 
