@@ -76,3 +76,21 @@ def test_the_restored_environment_has_the_same_packages(done):
 def _freeze(prefix: Path) -> str:
     command = [prefix / "bin/python", "-m", "pip", "freeze", "--all"]
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+def test_the_same_is_done_with_a_conda_environment(channel, settings):
+    run = subprocess.run(
+        [sys.executable, "-m", "venvoy", "quickstart", "--runtime", "conda"],
+        env=os.environ | {"NO_COLOR": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert run.returncode == 0, run.stderr
+    project = settings.projects / "quickstart"
+    text = (project / "environment.yml").read_text("utf-8")
+    assert "- python==3.12" in text
+    assert "- tabulate==" in text
+    assert "manager: pip" in (project / "conda-lock.yml").read_text("utf-8")
+    assert "same names, same versions" in run.stdout

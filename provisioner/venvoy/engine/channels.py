@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import http.server
 import json
 import os
@@ -52,7 +53,26 @@ def _opened(source: Source, mirrors: Mapping[str, tuple[str, ...]]) -> Reach:
     client = Client.from_config(config)
     action = "force-cache-only" if source.offline and not source.served else "cache-or-fetch"
     default = SourceConfig(cache_action="no-cache" if source.served else action)  # type: ignore[arg-type]
-    return Reach(source=source, client=client, gateway=Gateway(default_config=default, client=client))
+    gateway = Gateway(cache_dir=_indexes(mirrors), default_config=default, client=client)
+    return Reach(source=source, client=client, gateway=gateway)
+
+
+def caches() -> Path:
+    """The folder of rattler's caches, which pixi has in the same place."""
+    said = os.environ.get("RATTLER_CACHE_DIR")
+    return Path(said) if said else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "rattler", "cache")
+
+
+def _indexes(mirrors: Mapping[str, tuple[str, ...]]) -> Path:
+    """Where the indexes of channels are kept, apart for each set of mirrors.
+
+    They are kept under the channel's own address, and a mirror that is older than another would answer that nothing
+    has changed since.
+    """
+    folder = caches() / "repodata"
+    if not mirrors:
+        return folder
+    return folder / hashlib.sha256(json.dumps(sorted(mirrors.items())).encode()).hexdigest()[:16]
 
 
 def _settings(source: Source, mirrors: Mapping[str, tuple[str, ...]]) -> str:

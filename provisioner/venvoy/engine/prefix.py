@@ -19,7 +19,7 @@ from rattler import MatchSpec, PrefixRecord, RepoDataRecord, Subdir, install
 from rattler.package_cache import PackageCache, ValidationMode
 
 from .. import files
-from .channels import Reach
+from .channels import Reach, caches
 from .progress import Teller
 from .records import check_cached, check_local, pin_of, pinned, unpacked
 from .request import Request
@@ -103,10 +103,7 @@ def cache_of(reach: Reach) -> Path:
     """Where packages lie unpacked, for all environments of the user."""
     if reach.source.cache:
         return Path(reach.source.cache)
-    base = os.environ.get("RATTLER_CACHE_DIR") or Path(
-        os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "rattler", "cache"
-    )
-    return Path(base) / "pkgs"
+    return caches() / "pkgs"
 
 
 def told(record: RepoDataRecord) -> dict[str, Any]:

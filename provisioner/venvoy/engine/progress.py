@@ -23,8 +23,9 @@ class Teller:
         self._finished = 0
         self._fetched: dict[int, int] = {}
         self._announced: dict[int, int] = {}
+        self._names: dict[int, str] = {}
         known = list(sizes)
-        self._most = sum(each or 0 for each in known) if all(known) else None
+        self._most = sum(each or 0 for each in known) if all(known) else 0
 
     def on_transaction_start(self, total_operations: int) -> None:
         self._operations = total_operations
@@ -33,8 +34,20 @@ class Teller:
         with self._lock:
             self._fetched[download_idx] = progress
             self._announced[download_idx] = total or progress
-            done, known = sum(self._fetched.values()), sum(self._announced.values())
-            self._tell("Fetching", done, max(known, done), "bytes", last=done == known)
+            done = sum(self._fetched.values())
+            total = max(self._most, sum(self._announced.values()), done)
+            self._tell("Fetching", done, total, "bytes", last=done == total)
+
+    def on_populate_cache_start(self, operation: int, package_name: str) -> int:
+        with self._lock:
+            self._names[operation] = package_name
+        return operation
+
+    def on_download_completed(self, download_idx: int) -> None:
+        with self._lock:
+            name, size = self._names.get(download_idx, ""), self._fetched.get(download_idx, 0)
+        if name and size:
+            say(f"fetched {name} ({size:,} bytes)")
 
     def on_transaction_operation_complete(self, operation: int) -> None:  # noqa: ARG002  # rattler's signature
         with self._lock:
