@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
 from venvoy.errors import InvalidInput
-from venvoy.formats.conda_lock import LIMIT, CondaLock, _simple, _whole, subdirs, yaml
+from venvoy.formats.conda_lock import CondaLock, subdirs
 from venvoy.formats.subdirs import LOCKED, platform_of
+from venvoy.formats.yaml_text import LIMIT, _simple, _whole, yaml
 from venvoy.model import Package, Snapshot
 
 FORGE = "https://conda.anaconda.org/conda-forge"

@@ -14,7 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from venvoy.errors import InvalidInput
-from venvoy.formats.explicit import MARK, Explicit, in_order, public, refused
+from venvoy.formats.explicit import MARK, Explicit, in_order
+from venvoy.formats.origins import public
 from venvoy.formats.subdirs import LOCKED, platform_of
 from venvoy.model import Package, Snapshot
 
@@ -296,11 +297,6 @@ def test_no_credentials_are_told_in_an_error():
         with pytest.raises(InvalidInput) as wrong:
             load(f"@EXPLICIT\n{line}\n")
         assert "secret" not in wrong.value.message
-
-
-def test_a_venv_is_told_what_it_cannot_take():
-    with pytest.raises(InvalidInput, match="that only conda can install: epoch, tzdata, zlib, python"):
-        refused(form.dump(some()), source="explicit.txt")
 
 
 # --- the tools themselves --------------------------------------------------------------------------------------------

@@ -10,9 +10,10 @@ from urllib.parse import parse_qsl, urlencode
 
 from ..errors import InvalidInput
 from ..model import Package, Snapshot
-from .conda_lock import by_platform, channel, channels_of, chosen, mapping_in, parsed, shown, text_in, yaml
-from .explicit import address, conda_package, digest, left_out, public, pypi_package, snapshot_of
+from .conda_lock import by_platform, channel, channels_of, chosen
+from .origins import address, conda_package, digest, left_out, public, pypi_package, snapshot_of
 from .pylock import is_version
+from .yaml_text import mapping_in, parsed, shown, text_in, yaml
 
 _HOME = "https://conda.anaconda.org"
 _DEFAULTS = ("https://repo.anaconda.com/pkgs/main", "https://repo.anaconda.com/pkgs/r")
