@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from venvoy.engine.request import Pin, Source, place
+from venvoy.engine.request import LOCK, Pin, Source, place
 from venvoy.errors import CommandFailed
 from venvoy.inventory import conda_files, conda_meta
 
@@ -38,7 +38,7 @@ def refused(asked, kind: str = "") -> CommandFailed:
 
 def nothing(prefix: Path) -> bool:
     """Whether no package left anything; what the installer begins with may be there."""
-    begun = {conda_meta.LOCK, "history", "CACHEDIR.TAG"}
+    begun = {LOCK, "history", "CACHEDIR.TAG"}
     return {each.name for each in prefix.rglob("*") if each.is_file()} <= begun
 
 

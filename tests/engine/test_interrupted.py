@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from venvoy import files
-from venvoy.engine.request import Pin, Request
+from venvoy.engine.request import LOCK, UNFINISHED, Pin, Request
 from venvoy.errors import CommandFailed
 from venvoy.inventory import conda_files, conda_meta
 from venvoy.managers import conda
@@ -49,7 +49,7 @@ def cut_short(request: Request, signum: int) -> tuple[str, int]:
     """Send the signal to the engine's group when some packages are there and others are not; returns its stderr."""
     meta = Path(request.prefix, "conda-meta")
     child = started(request)
-    while child.poll() is None and not ((meta / conda_meta.UNFINISHED).exists() and len(list(meta.glob("*.json"))) > 3):
+    while child.poll() is None and not ((meta / UNFINISHED).exists() and len(list(meta.glob("*.json"))) > 3):
         time.sleep(0.001)
     os.killpg(child.pid, signum)
     said = child.communicate(timeout=30)[1]
@@ -98,9 +98,7 @@ def test_a_removal_that_was_cut_short_can_be_finished(engine, near, prefix, many
     meta = prefix / "conda-meta"
 
     child = started(Request(verb="exactly", source=near.source(), prefix=str(prefix), pins=pins[-1:]))
-    while child.poll() is None and not (
-        (meta / conda_meta.UNFINISHED).exists() and len(list(meta.glob("*.json"))) < MANY
-    ):
+    while child.poll() is None and not ((meta / UNFINISHED).exists() and len(list(meta.glob("*.json"))) < MANY):
         time.sleep(0.001)
     os.killpg(child.pid, signal.SIGKILL)
     child.communicate()
@@ -127,7 +125,7 @@ def test_a_change_after_one_that_was_cut_short_puts_in_anew_what_was_under_way(e
 
 def test_word_of_what_was_cut_short_that_cannot_be_read_is_still_word(prefix):
     (prefix / "conda-meta").mkdir(parents=True)
-    marker = prefix / "conda-meta" / conda_meta.UNFINISHED
+    marker = prefix / "conda-meta" / UNFINISHED
 
     found = []
     for text in ("{", "[]", "", '"pins"'):
@@ -190,7 +188,7 @@ def test_two_prefixes_are_made_at_once_from_one_cache(engine, near, many, tmp_pa
 
 def test_who_holds_the_prefix_is_waited_for(engine, prefix, there):
     with ThreadPoolExecutor(1) as pool:
-        with files.locked(prefix / "conda-meta" / conda_meta.LOCK):
+        with files.locked(prefix / "conda-meta" / LOCK):
             asked = pool.submit(engine, "change", specs=("plain",))
             time.sleep(1)
             assert there() == {}

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from .. import files, inventory
+from ..engine.request import LOCK
 from ..errors import RuntimeUnavailable
 from ..inventory import conda_files, conda_meta, venv
 from ..model import Environment, Finding
@@ -77,7 +78,7 @@ def shadow_sentences(prefix: Path) -> Iterator[tuple[str, str]]:
 
 def at_work(prefix: Path) -> bool:
     """Whether the engine is changing the prefix right now."""
-    return files.is_locked(prefix / conda_meta.FOLDER / conda_meta.LOCK)
+    return files.is_locked(prefix / conda_meta.FOLDER / LOCK)
 
 
 def written_for(env: Environment) -> tuple[str, ...]:

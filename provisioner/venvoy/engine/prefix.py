@@ -22,13 +22,9 @@ from .. import files
 from .channels import Reach, caches
 from .progress import Teller
 from .records import check_cached, check_local, pin_of, pinned, unpacked
-from .request import Request
+from .request import LOCK, UNFINISHED, Request
 from .solving import name_of, solved
 
-UNFINISHED = "venvoy-unfinished"
-"""In conda-meta while the prefix is between two states: what it was to become."""
-LOCK = ".venvoy.lock"
-"""In conda-meta, held while the prefix is changed."""
 _HELD = 600
 """Seconds that another process may take with the prefix before we give up."""
 _SPECS = re.compile(r"^# (update|install|remove|uninstall|neutered) specs:\s*(\[.*\])\s*$", re.MULTILINE)

@@ -8,6 +8,10 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
+UNFINISHED = "venvoy-unfinished"
+"""The file in conda-meta that is there while a prefix is brought from one state to another: what it was to become."""
+LOCK = ".venvoy.lock"
+"""The file in conda-meta that is held meanwhile."""
 Verb = Literal["solve", "change", "exactly", "cached", "specs"]
 Failure = Literal["unsatisfiable", "unreachable", "damaged", "input", "busy", "failed"]
 

@@ -12,14 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from .. import condarc, files
+from ..engine.request import UNFINISHED
 from ..model import Package
 from .dist_info import public_address
 
 FOLDER = "conda-meta"
-LOCK = ".venvoy.lock"
-"""The file in it that is held while the engine changes the prefix."""
-UNFINISHED = "venvoy-unfinished"
-"""The file in it that the engine keeps while it brings a prefix from one state to another."""
 
 
 @dataclass(frozen=True)
