@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import re
+import secrets
 import shutil
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from html import escape
 from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import uv
@@ -324,6 +326,7 @@ class Index:
 
     def answer(self, path: str) -> tuple[str, bytes] | None:
         """The content type and body for a path, or None where there is nothing."""
+        path = path.removeprefix(urlsplit(self.address).path)
         self.asked.append(path)
         files = sorted(self.folder.iterdir())
         if not path.startswith("/simple/"):
@@ -331,8 +334,9 @@ class Index:
                 (("application/octet-stream", each.read_bytes()) for each in files if self.path(each) == path), None
             )
         wanted = path.strip("/").removeprefix("simple/").replace("-", "_")
+        start = urlsplit(self.address).path
         links = [
-            f'<a href="{self.path(each)}#sha256={hashlib.sha256(each.read_bytes()).hexdigest()}">{escape(each.name)}</a>'
+            f'<a href="{start}{self.path(each)}#sha256={hashlib.sha256(each.read_bytes()).hexdigest()}">{escape(each.name)}</a>'
             for each in files
             if each.name.lower().startswith(f"{wanted}-")
         ]
@@ -360,7 +364,8 @@ def _served(folder: Path, *, mirror: bool) -> Iterator[Index]:
             pass
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        index = Index(folder, f"http://127.0.0.1:{server.server_address[1]}", mirror)
+        # A port comes again, and what uv has cached of an address must not be another index's.
+        index = Index(folder, f"http://127.0.0.1:{server.server_address[1]}/{secrets.token_hex(8)}", mirror)
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         yield index

@@ -25,7 +25,7 @@ from venvoy.actions.points import Point, point
 from venvoy.actions.record import record
 from venvoy.actions.restore import How, restore
 from venvoy.errors import CommandFailed, EnvironmentNotFound, InvalidInput
-from venvoy.formats import FORMATS, UNHASHED
+from venvoy.formats import CONDA, FORMATS, UNHASHED
 from venvoy.formats.requirements import python_of
 from venvoy.formats.snapshot_json import SnapshotJson
 from venvoy.model import Environment
@@ -67,7 +67,7 @@ def freezes(store) -> int:
 # --- which state, and its hashes -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("form", sorted(set(FORMATS) - UNHASHED))
+@pytest.mark.parametrize("form", sorted(set(FORMATS) - UNHASHED - CONDA))
 def test_a_format_with_hashes_has_it_frozen_first_and_only_then(form, online, store, write, mirror_index):
     first = write(form)
     again = write(form)
@@ -197,7 +197,7 @@ def test_an_environment_that_is_not_there_is_named(write):
 # --- what cannot be had ----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("form", sorted(set(FORMATS) - UNHASHED))
+@pytest.mark.parametrize("form", sorted(set(FORMATS) - UNHASHED - CONDA))
 def test_what_nobody_else_can_fetch_is_named_with_the_reason(form, online, write, wheels, mirror_index):
     own = wheels.folder.parent / "own"
     own.mkdir()
@@ -486,3 +486,11 @@ def test_what_is_exported_from_the_real_index_is_installed_by_pip_and_uv(store, 
             assert inventory.packages(prefix) == inventory.packages(env.prefix), (installer, file)
     assert exported.elsewhere.added == (("colorama", "0.4.6"),)
     assert exported.elsewhere.gaps == ()
+
+
+@pytest.mark.parametrize("form", sorted(CONDA))
+def test_what_conda_installs_from_is_not_made_of_a_venv(store, online, write, form):
+    with pytest.raises(InvalidInput, match="'demo' is a venv"):
+        write(form)
+
+    assert [each.event for each in store.history("demo").entries()] == ["change"]

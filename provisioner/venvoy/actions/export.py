@@ -101,12 +101,13 @@ def export(store: Store, name: str, order: Order, *, actor: Actor, on_line: OnLi
     """
     _possible(order)
     form = order.form
+    kind = order.point.snapshot.kind if order.point else store.environment(name).runtime
+    if form in CONDA and kind != "conda":
+        raise InvalidInput(f"{name!r} is a venv: {form} is for conda environments", hint="yaml and pylock are for all")
     place = _place(order.target, FORMATS[form].filename) if order.target else None
     taken = _taken(store, name, order, actor=actor, on_line=on_line)
     snapshot = _for(form, taken, None if order.point else store.environment(name))
     elsewhere: Elsewhere | None = None
-    if form in CONDA and snapshot.kind != "conda":
-        raise InvalidInput(f"{name!r} is a venv: {form} is for conda environments", hint="yaml and pylock are for all")
     if order.platforms and form in CONDA:
         found = everywhere(store.environment(name), snapshot, order.platforms, on_line=on_line)
         dump_all = CondaLock().dump_all if form == "conda-lock" else RattlerLock().dump_all
