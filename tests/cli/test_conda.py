@@ -190,3 +190,29 @@ def test_without_the_engine_the_error_says_how_to_get_it(ours, tmp_path):
     assert refused.code == 6
     assert "pip install 'venvoy[conda]'" in refused.err
     assert not ours.store.exists("demo")
+
+
+@pytest.mark.parametrize("shell", ["sh", "bash", "zsh", "fish"])
+def test_a_shell_that_is_there_can_be_activated_and_left(ours, shell):
+    program = shutil.which(shell) or pytest.skip(f"not obtainable: no {shell} on this machine")
+    prefix = ours.work / """it's "odd" & $HOME"""
+    ours.done("init", "demo", "--runtime", "conda", "--conda", "activating", "--conda", "tool", "--prefix", prefix)
+    lines = ours.done("activate", "demo", "--shell", shell)
+    say = 'printf \'%s|\' "$CONDA_PREFIX" "$ACTIVATING_DATA"; tool; from-extra'
+
+    ran = subprocess.run(
+        [program, "-c", f"{lines}\n{say}\ndeactivate\nprintf '[%s]' \"$CONDA_PREFIX\""],
+        env=dict(ours.variables), cwd=ours.work, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+    assert ran.stdout == f"{prefix}|{prefix}/share/data|a tool\nfound\n[]", ran.stderr
+
+
+def test_without_words_what_the_environment_lists_is_installed(ours):
+    ours.done("init", "demo", "--runtime", "conda", "--python", "3.12", "--conda", "tool")
+    ours.done("run", "demo", "--command", "rm $CONDA_PREFIX/conda-meta/tool-*.json")
+
+    ours.done("install", "demo")
+
+    assert troubles(ours, "demo") == []
+    assert ours.done("run", "demo", "--", "tool") == "a tool\n"

@@ -49,27 +49,29 @@ def install(
     only the Python index has comes with --pip. Files of requirements are always pip's.
 
     The first word is the environment's name unless --name says it. Without packages and -r it is what the
-    environment's own requirements.txt and requirements-dev.txt list (with --dev, the latter alone).
+    environment's own requirements.txt and requirements-dev.txt list (with --dev, the latter alone), and the conda
+    packages in its config.yaml.
     """
     name, wanted = _told(words, option)
     store = current_store()
     env = _meant(store, name, words=words if option is None else ())
     files = requirements if wanted or requirements else _own_lists(store, name, dev=dev)
-    if not wanted and not files:
+    if not wanted and not files and not env.conda_packages:
         out.say(f"{store.folder(name) / REQUIREMENTS} lists nothing")
     patient(store, name, out)
     history = store.history(name)
     before = history.last()
     shadowed = dict(shadow_sentences(env.prefix))
     entry = None
-    if wanted or files:
+    listed = env.conda_packages if not (wanted or requirements or dev or by_pip) else ()
+    if wanted or files or listed:
         by_conda = env.runtime == "conda" and not (by_pip or dev)
         with out.measured(f"Installing into {name!r} …") as (on_line, on_progress):
             entry = installed(
                 store,
                 env,
                 () if by_conda else wanted,
-                specs=wanted if by_conda else (),
+                specs=(wanted if by_conda else ()) or listed,
                 actor=actor(out),
                 lists=files,
                 dev=dev,

@@ -14,7 +14,7 @@ from pathlib import Path
 import click
 
 from ... import files, process, runtimes, settings
-from ...actions.activation import activated
+from ...actions.activation import activated, activation
 from ...actions.asked import asked_in
 from ...actions.observe import observe
 from ...actions.record import record
@@ -109,16 +109,18 @@ def run(
 )
 @output
 def activate(name: str, shell: str | None, out: Output) -> None:
-    """Print the line that activates an environment in this shell.
+    """Print what activates an environment in this shell.
 
     \b
     bash, zsh:   eval "$(venvoy activate NAME)"
     fish:        venvoy activate NAME | source
     PowerShell:  venvoy activate NAME --shell powershell | Invoke-Expression
     """  # noqa: D301  # \b is click's mark for lines that stay as they are
-    env = usable(current_store().environment(name))
+    store = current_store()
+    env = usable(store.environment(name))
     kind = shell or Path(os.environ.get("SHELL") or _SHELL).name
-    line = shells.activation_line(env, kind)
+    by_conda = env.runtime == "conda"
+    line = shells.conda_lines(env, activation(store, env), kind) if by_conda else shells.activation_line(env, kind)
     out.show(activation_view(name, shell=kind, line=line))
     if sys.stdout.isatty() and not out.json:
         out.say(f"(it acts when the shell reads it: {_reading(name, kind)})")

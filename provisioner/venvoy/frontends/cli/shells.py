@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ...actions.activation import Activation
 from ...errors import InvalidInput
 from ...model import Environment
 from ...runtimes.host import activation
@@ -81,6 +82,44 @@ def activation_line(env: Environment, shell: str) -> str:
         f"there is no line for {shell or 'a shell without a name'!r}",
         hint="name one: --shell bash, zsh, fish, sh, powershell or cmd",
     )
+
+
+def conda_lines(env: Environment, found: Activation, shell: str) -> str:
+    """The same for a conda prefix, which has no script of its own: what activating it changes, written out.
+
+    `deactivate` takes that away again. Raises InvalidInput for a shell that is not known.
+    """
+    variables = {**activation(env), **found.variables}
+    gone = [name for name, value in variables.items() if value is None]
+    there = {name: value for name, value in variables.items() if value is not None}
+    before = [str(each) for each in (*found.search, env.prefix / "bin")]
+    behind = [str(each) for each in found.tools]
+    if shell in POSIX:
+        path = ":".join([*(shlex.quote(each) for each in before), '"$PATH"', *map(shlex.quote, behind)])
+        restored = f'export PATH="$_VENVOY_PATH"; unset _VENVOY_PATH {" ".join(there)}; unset -f deactivate'
+        lines = [
+            'export _VENVOY_PATH="$PATH"',
+            *(f"export {name}={shlex.quote(value)}" for name, value in there.items()),
+            *(f"unset {name}" for name in gone),
+            f"export PATH={path}",
+            f"deactivate() {{ {restored}; }}",
+        ]
+    elif shell == "fish":
+        path = " ".join([*map(_fish, before), "$PATH", *map(_fish, behind)])
+        erased = "; ".join(f"set -e {name}" for name in ("_VENVOY_PATH", *there))
+        lines = [
+            "set -gx _VENVOY_PATH $PATH",
+            *(f"set -gx {name} {_fish(value)}" for name, value in there.items()),
+            *(f"set -e {name}" for name in gone),
+            f"set -gx PATH {path}",
+            f"function deactivate; set -gx PATH $_VENVOY_PATH; {erased}; functions -e deactivate; end",
+        ]
+    else:
+        raise InvalidInput(
+            f"there are no lines for {shell or 'a shell without a name'!r} that activate a conda environment",
+            hint=f"name one: --shell bash, zsh, fish or sh\nor a shell in it: venvoy run {env.name}",
+        )
+    return "\n".join(lines)
 
 
 def _script(env: Environment, *names: str) -> str:
