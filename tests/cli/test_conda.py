@@ -58,6 +58,9 @@ def test_a_file_with_conda_packages_makes_a_conda_environment(ours):
 
 
 def test_what_is_for_conda_is_refused_elsewhere(ours):
+    odd = ours("init", "demo", "--runtime", "conda", "--prefix", ours.work / 'a "$HOME"')
+    assert odd.code == 5
+    assert "scripts of conda packages do not run" in odd.err
     assert ours("init", "demo", "--conda", "tool").code == 2
     assert ours("init", "demo", "--runtime", "conda", "--python", "/usr/bin/python3").code == 5
     assert not ours.store.exists("demo")
@@ -195,7 +198,7 @@ def test_without_the_engine_the_error_says_how_to_get_it(ours, tmp_path):
 @pytest.mark.parametrize("shell", ["sh", "bash", "zsh", "fish"])
 def test_a_shell_that_is_there_can_be_activated_and_left(ours, shell):
     program = shutil.which(shell) or pytest.skip(f"not obtainable: no {shell} on this machine")
-    prefix = ours.work / """it's "odd" & $HOME"""
+    prefix = ours.work / "it's here & there"
     ours.done("init", "demo", "--runtime", "conda", "--conda", "activating", "--conda", "tool", "--prefix", prefix)
     lines = ours.done("activate", "demo", "--shell", shell)
     say = 'printf \'%s|\' "$CONDA_PREFIX" "$ACTIVATING_DATA"; tool; from-extra'
@@ -216,3 +219,57 @@ def test_without_words_what_the_environment_lists_is_installed(ours):
 
     assert troubles(ours, "demo") == []
     assert ours.done("run", "demo", "--", "tool") == "a tool\n"
+
+
+@pytest.mark.parametrize("name", ["my-lock.yml", "x.txt", "x"])
+def test_a_lock_is_known_by_what_is_in_it(ours, name):
+    ours.done("init", "demo", "--runtime", "conda", "--python", "3.12", "--conda", "tool")
+    for form in ("conda-lock", "pixi", "lock"):
+        ours.done("export", "demo", "--format", form, "-o", name)
+        if form == "lock" and name.endswith(".yml"):
+            continue
+        ours.done("restore", name, "copy", "--force")
+        assert ours.done("run", "copy", "--", "tool") == "a tool\n"
+
+
+def test_a_file_gives_the_environment_its_name(ours):
+    ours.write("environment.yml", "name: course\nchannels: [conda-forge]\ndependencies: [generic-one]\n")
+
+    ours.done("init", "--file", "environment.yml")
+
+    assert ours.store.names() == ("course",)
+
+
+def test_python_is_not_taken_along_unasked(ours):
+    ours.done("init", "demo", "--runtime", "conda", "--python", "3.12", "--conda", "tool")
+
+    refused = ours("remove", "demo", "tzdata")
+    assert refused.code == 5
+    assert "python needs it" in refused.err
+
+    ours.done("remove", "demo", "python")
+    assert "Python" in ours.done("show", "demo")
+    ours.done("undo", "demo")
+    assert troubles(ours, "demo") == []
+    assert ours.done("run", "demo", "--", "tool") == "a tool\n"
+
+
+def test_what_pip_put_over_condas_can_be_removed(ours):
+    ours.done("init", "demo", "--runtime", "conda", "--python", "3.12", "--conda", "marker")
+    ours.done("install", "demo", "--pip", "marker==3.0")
+
+    ours.done("remove", "demo", "marker")
+    ours.done("repair", "demo")
+
+    assert troubles(ours, "demo") == []
+    assert "marker==2.0" in (ours.store.project("demo") / "environment.yml").read_text()
+
+
+def test_another_channel_is_looked_in_when_it_is_named(ours, channel):
+    ours.done("init", "demo", "--runtime", "conda", "--conda", "generic-one", "-c", "conda-forge")
+
+    for words in (("nowhere::generic-two",), ("generic-two", "-c", "http://127.0.0.1:9/nowhere")):
+        refused = ours("install", "demo", *words)
+        assert refused.code == 7
+        assert "127.0.0.1:9" in refused.err or "nowhere" in refused.err
+    assert "--pip" in ours("install", "demo", "nonesuch").err

@@ -341,3 +341,21 @@ def test_deleting_leaves_the_record(kind):
     assert not kind.store.exists("demo")
     assert not env.prefix.exists()
     assert kind.store.history("demo").entries()
+
+
+def test_what_only_the_prefix_knows_was_asked_for_survives_undo_and_force(kind):
+    """A notebook's `%mamba install` writes into no config.yaml."""
+    if kind.name != "conda":
+        pytest.skip("not obtainable: a venv has no record of its own of what was asked for")
+    env = kind.make("demo", "marker")
+    kind.add("tool")
+    kind.store.save(replace(kind.env, conda_packages=env.conda_packages))  # as if a notebook had done it
+    kind.add("generic-one")
+    kind.store.save(replace(kind.env, conda_packages=env.conda_packages))
+
+    undo(kind.store, kind.env, actor=ACTOR)
+    kind.add("generic-two")
+    assert kind.versions() == {"tool": "1.0", "marker": "2.0"}
+
+    create(kind.store, Plan(name="demo", force=True), actor=ACTOR)
+    assert kind.versions() == {"tool": "1.0", "marker": "2.0"}

@@ -173,8 +173,8 @@ def test_a_version_that_cannot_be_read_is_named(entry):
     assert entry in refused.value.message
 
 
-@pytest.mark.parametrize("text", ["name: demo\n", "name: demo\ndependencies:\n", "name: demo\ndependencies: []\n"])
-def test_a_file_without_dependencies_asks_for_nothing(text):
+@pytest.mark.parametrize("text", ["name: demo\ndependencies:\n", "name: demo\ndependencies: []\n"])
+def test_a_file_with_no_dependency_asks_for_nothing(text):
     assert load(text) == Wish(name="demo")
 
 
@@ -215,7 +215,15 @@ def test_a_file_as_people_write_it():
         ),
         channels=("conda-forge",),
         conda=("python>=3.10", "pip"),
+        remarks=wish.remarks,
     )
+
+
+def test_variables_are_told_for_nobody_sets_them():
+    [remark] = load("dependencies: []\nvariables: {FOO: secret-value, BAR: 1}\n").remarks
+
+    assert "FOO, BAR" in remark
+    assert "secret-value" not in remark
 
 
 def test_several_pip_lists_are_one():
@@ -308,8 +316,10 @@ def test_a_spec_that_leaves_its_version_open_is_no_state(spec):
         ("", r"not an environment\.yml"),
         ("[]", r"not an environment\.yml"),
         ("just words", r"not an environment\.yml"),
-        ("name: [demo]", "name must be a string"),
-        ("name: 3.12", "name must be a string"),
+        ("name: demo", "it has no dependencies"),
+        ("name: demo\ndependancies: [six]", "it has no dependencies"),
+        ("name: [demo]\ndependencies:", "name must be a string"),
+        ("name: 3.12\ndependencies:", "name must be a string"),
         ("dependencies: python", "dependencies must be a list"),
         ("dependencies: {python: 3}", "dependencies must be a list"),
         ("dependencies: [3]", "3 in dependencies is neither"),

@@ -32,6 +32,8 @@ def adopt(store: Store, prefix: Path, *, name: str | None, actor: Actor, writabl
     where its interpreter does not run.
     """
     prefix = Path(os.path.abspath(prefix))  # noqa: PTH100  # takes ".." out, keeps links
+    if not prefix.is_dir():
+        raise InvalidInput(f"there is no folder {prefix}")
     by_conda = conda_meta.is_prefix(prefix)
     if not (by_conda or (prefix / "pyvenv.cfg").exists()):
         raise InvalidInput(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,6 +22,8 @@ _SHOWN = 3
 def of_conda(store: Store, env: Environment) -> Iterator[Finding]:
     """What is wrong with the prefix itself; what comes from the Python index is for `check`."""
     repair = f"venvoy repair {env.name}"
+    if env.read_only:
+        repair = f"venvoy configure {env.name} --set read_only=false, then: {repair}"
     if at_work(env.prefix):
         return  # what another process is in the middle of is no fault
     if conda_meta.unfinished(env.prefix) is not None:
@@ -59,6 +62,12 @@ def _of_packages(env: Environment, repair: str) -> Iterator[Finding]:
         if lost:
             message = f"{record.name} {record.version} needs {some(lost)}, which is not installed"
             yield Finding(code="requirement-missing", message=message, mend=repair)
+    for spec in env.conda_packages:
+        if name_in(spec) not in there:
+            mend = f"venvoy install {env.name} {shlex.quote(spec)}"
+            yield Finding(
+                code="package-missing", message=f"config.yaml lists {spec}, which is not installed", mend=mend
+            )
     for _, sentence in shadow_sentences(env.prefix):
         mend = f"{repair} (puts conda's back)"
         yield Finding(code="package-shadowed", message=sentence, mend=mend, severity="warning")

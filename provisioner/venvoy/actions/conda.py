@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -73,6 +74,12 @@ def source(channels: Iterable[str], *, offline: bool = False, prefix: Path | Non
         offline=offline or config.offline,
         strict=config.channel_priority != "disabled",
     )
+
+
+def named_in(specs: Iterable[str]) -> tuple[str, ...]:
+    """The channels that match specs name themselves, as in `bioconda::bwa`."""
+    found = (re.match(r"\s*([^\s\[]+?)(?:/[a-z]+-[a-z0-9]+|/noarch)?::", each) for each in specs)
+    return tuple(dict.fromkeys(each[1] for each in found if each))
 
 
 def channels() -> tuple[str, ...]:

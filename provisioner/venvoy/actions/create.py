@@ -10,10 +10,11 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from .. import files, inventory, process, runtimes
+from .. import files, process, runtimes
 from ..engine.request import Request
 from ..errors import EnvironmentExists, InvalidInput
 from ..history import Event
+from ..inventory import conda_meta
 from ..managers import uv
 from ..model import Actor, Asked, Base, Environment, Kind, OnProgress
 from ..process import OnLine
@@ -92,6 +93,7 @@ def create(
         base = None
         if _kind(plan, old) == "conda":
             conda.needs_engine(store)
+            _refuse_odd(_prefix(store, plan, old))
         else:
             base = interpreter(store, _python(plan, old))
         store.tidy(plan.name)
@@ -145,6 +147,15 @@ def _replaceable(store: Store, plan: Plan) -> Environment | None:
             f"use it: venvoy run {plan.name}\nsee all: venvoy list",
         )
     return old
+
+
+def _refuse_odd(prefix: Path) -> None:
+    """Raise InvalidInput for a path that rattler does not quote in the first lines of scripts."""
+    if odd := sorted({each for each in str(prefix) if each in '"$`\\\n'}):
+        raise InvalidInput(
+            f"scripts of conda packages do not run from a path with {' or '.join(odd)} in it: {prefix}",
+            hint="choose another --prefix",
+        )
 
 
 def _prefix(store: Store, plan: Plan, old: Environment | None) -> Path:
@@ -218,13 +229,19 @@ def _specs(plan: Plan, old: Environment | None) -> tuple[str, ...]:
             f"{plan.python!r} is not a version of Python: a conda environment gets its own from a channel",
             hint="write it as 3.12 or 3.12.1",
         )
-    asked = plan.specs if plan.specs is not None else old.conda_packages if old else ()
+    asked = plan.specs if plan.specs is not None else asked_of(old) if old else ()
     if not plan.seed:
         return asked
     named = {each: name_in(each) for each in asked}
     if plan.python:
         return (f"python={plan.python}", *(each for each in asked if named[each] != "python"), *_pip(named.values()))
     return (*(() if "python" in named.values() or asked else ("python",)), *asked, *(() if asked else ("pip",)))
+
+
+def asked_of(env: Environment) -> tuple[str, ...]:
+    """The match specs that somebody asked for: as the prefix has them, for a notebook writes into no config.yaml."""
+    specs = {name_in(each): each for each in env.conda_packages}
+    return tuple({**specs, **{each.name: each.spec for each in conda_meta.records(env.prefix) if each.spec}}.values())
 
 
 def _pip(names: Iterable[str]) -> tuple[str, ...]:
@@ -252,7 +269,7 @@ def _filled(env: Environment, fill: Fill) -> Environment:
     relocate(aside.prefix, (str(aside.prefix),), env.prefix)
     if env.runtime != "conda":
         return env
-    records = inventory.conda_meta.records(aside.prefix)
+    records = conda_meta.records(aside.prefix)
     version = next((each.version for each in records if each.name == "python"), "")
     # What was asked for may have been brought in step with what is there.
     return replace(env, python_version=version, conda_packages=tuple(each.spec for each in records if each.spec))
@@ -272,7 +289,7 @@ def _solved(
     def fill(env: Environment) -> None:
         request = Request(
             verb="change",
-            source=conda.source(env.channels),
+            source=conda.source((*env.channels, *conda.named_in(env.conda_packages))),
             prefix=str(env.prefix),
             written_for=str(reached_by(env.prefix, env.generation or "")),
             specs=env.conda_packages,

@@ -13,7 +13,7 @@ from ..managers import conda as engine
 from ..model import Environment, Package, Snapshot
 from ..process import OnLine
 from . import conda
-from .create import name_in
+from .create import asked_of, name_in
 from .universal import ALL, universal
 
 NAMES: Mapping[str, str] = {
@@ -82,13 +82,14 @@ def _subdirs(names: Sequence[str]) -> tuple[str, ...]:
 def _solved(env: Environment, locked: Snapshot, subdir: str) -> tuple[list[Package], str]:
     """The packages there, and what of them is otherwise than here."""
     by_conda = [each for each in locked.packages if each.ecosystem == "conda"]
-    asked = {name_in(each) for each in env.conda_packages} or {each.name for each in by_conda if each.direct}
+    wishes = asked_of(env)
+    asked = {name_in(each) for each in wishes} or {each.name for each in by_conda if each.direct}
     same = tuple(f"{each.name}=={each.version}" for each in by_conda if each.name in asked)
     held = tuple(f"{each.name}=={each.version}" for each in by_conda)
     tries = (
         (same, held, ""),
         (same, (), "what came along has other versions than here"),
-        (env.conda_packages, (), "what was asked for has other versions than here"),
+        (wishes, (), "what was asked for has other versions than here"),
     )
     refused: CommandFailed | None = None
     for specs, constraints, remark in tries:

@@ -15,16 +15,15 @@ from ..errors import InvalidInput
 from ..formats import CONDA, FORMATS, IMAGES, UNHASHED, lacking
 from ..formats.conda_lock import CondaLock
 from ..formats.environment_yml import EnvironmentYml, written
-from ..formats.pylock import PylockToml
 from ..formats.rattler_lock import RattlerLock
 from ..formats.requirements import reason
-from ..formats.rocrate import Part, Ran, RoCrate
+from ..formats.rocrate import Part, Ran, RoCrate, lock_form
 from ..formats.snapshot_json import digest
 from ..model import Actor, Environment, Package, Snapshot, Wish
 from ..process import OnLine
 from ..store import Store
 from .archive import locked_now
-from .create import CONDA_IMAGE
+from .create import CONDA_IMAGE, asked_of
 from .elsewhere import everywhere
 from .freeze import Unpinned
 from .locks import lock_of, read_lock
@@ -149,7 +148,7 @@ class _Said:
 def _yaml(env: Environment, snapshot: Snapshot, order: Order) -> str:
     if not order.from_history:
         return EnvironmentYml(builds=True).dump(snapshot)
-    conda = env.conda_packages if env.runtime == "conda" else (f"python={snapshot.language_version}", "pip")
+    conda = asked_of(env) if env.runtime == "conda" else (f"python={snapshot.language_version}", "pip")
     wish = Wish(
         name=env.name, channels=env.channels or ("conda-forge",), conda=tuple(sorted(conda)), requirements=env.packages
     )
@@ -293,8 +292,9 @@ def _part(file: Path, folder: Path) -> Part:
 
 def _lock_beside(snapshot: Snapshot, place: Path) -> Path | None:
     """Put the lock next to the research object that names it; None where it is there already."""
-    lock = place.parent / PylockToml().filename
-    text = PylockToml().dump(snapshot)
+    form = lock_form(snapshot)
+    lock = place.parent / form.filename
+    text = form.dump(snapshot)
     if lock.exists() and _text(lock) == text:
         return None
     if lock.exists():

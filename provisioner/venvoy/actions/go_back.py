@@ -14,7 +14,7 @@ from ..model import Actor, Asked, Diff, Environment, OnProgress, Snapshot
 from ..process import OnLine
 from ..store import Store, generation_folder
 from .bases import nearest
-from .create import DEV_REQUIREMENTS, REQUIREMENTS, Fill, Plan, create, name_in
+from .create import DEV_REQUIREMENTS, REQUIREMENTS, Fill, Plan, asked_of, create, name_in
 from .diff import diff
 from .exactly import exactly
 from .lists import fitted, names
@@ -202,7 +202,7 @@ def _texts(store: Store, env: Environment, point: Point, asked: tuple[Asked, ...
 def _specs(env: Environment, point: Point, asked: tuple[Asked, ...]) -> tuple[str, ...]:
     """The match specs that were asked for and are there in that state; the engine brings their versions in step."""
     there = {each.name for each in point.snapshot.packages if each.ecosystem == "conda"}
-    kept = {name_in(each): each for each in env.conda_packages if name_in(each) in there}
+    kept = {name_in(each): each for each in asked_of(env) if name_in(each) in there}
     again = {name: name for each in asked if each.verb == "install" for name in each.names if name in there}
     return tuple({**again, **kept}.values())
 

@@ -10,6 +10,7 @@ from .. import files, process, runtimes
 from ..engine.request import Request
 from ..errors import InvalidInput, NotPermitted
 from ..history import Entry
+from ..inventory import conda_meta
 from ..inventory.dist_info import canonical
 from ..managers import uv
 from ..model import Actor, Asked, Environment, Job, OnProgress
@@ -29,6 +30,7 @@ def install(
     *,
     actor: Actor,
     specs: tuple[str, ...] = (),
+    channels: tuple[str, ...] = (),
     lists: tuple[Path, ...] = (),
     dev: bool = False,
     scripts: bool = False,
@@ -37,9 +39,10 @@ def install(
 ) -> Entry | None:
     """Install requirements (PEP 508) and what requirements files list; returns the new entry of the record, or None.
 
-    Into a conda environment conda packages come by `specs` (match specs), before the others; with `scripts` their own
-    scripts run after they are linked. Raises InvalidInput for what is no requirement or spec, NotPermitted for an
-    environment that is read only, CommandFailed when it cannot be done; then nothing of it was changed.
+    Into a conda environment conda packages come by `specs` (match specs), before the others, also from `channels` that
+    are not the environment's; with `scripts` their own scripts run after they are linked. Raises InvalidInput for what
+    is no requirement or spec, NotPermitted for an environment that is read only, CommandFailed when it cannot be done;
+    then nothing of it was changed.
     """
     parsed = tuple(requirement(each) for each in requirements)
     refuse_read_only(env)
@@ -49,7 +52,8 @@ def install(
     with store.held(env.name):
         if specs:
             names = tuple(sorted(map(name_in, specs)))
-            request = Request(verb="change", specs=specs, scripts=scripts, command=actor.command)
+            source = conda.source((*channels, *env.channels, *conda.named_in(specs)), prefix=env.prefix)
+            request = Request(verb="change", source=source, specs=specs, scripts=scripts, command=actor.command)
             asked = (Asked(tool="venvoy", verb="install", names=names),)
             entry = _by_conda(
                 store, env, request, f"cannot install into {env.name!r}", actor, asked, on_line, on_progress
@@ -92,12 +96,14 @@ def remove(
     entry = None
     with store.held(env.name):
         if by_conda:
-            request = Request(verb="change", names=by_conda, command=actor.command)
+            source = conda.source(env.channels, prefix=env.prefix)
+            request = Request(verb="change", source=source, names=by_conda, command=actor.command)
             asked = (Asked(tool="venvoy", verb="remove", names=by_conda),)
             entry = _by_conda(
                 store, env, request, f"cannot remove from {env.name!r}", actor, asked, on_line, on_progress
             )
         if wanted:
+            conda_meta.clear_husks(env.prefix)
             asked = (Asked(tool="venvoy", verb="remove", names=wanted),)
             entry = _changed(store, env, uv.remove(env.python, *wanted), actor, asked, on_line) or entry
         forget(store, env.name, wanted)
@@ -140,11 +146,14 @@ def _by_conda(
 ) -> Entry | None:
     """Change the prefix by the engine, and have config.yaml list what is asked for now."""
     conda.needs_engine(store)
-    request = replace(request, prefix=str(env.prefix), source=conda.source(env.channels, prefix=env.prefix))
+    request = replace(request, prefix=str(env.prefix))
     said = conda.ask(request, doing=doing, on_line=on_line, on_progress=on_progress)
     for each in said.get("scripts", ()):
         if on_line:
-            on_line(f"{each} has a script that conda would run now, and venvoy has not: allow it by --link-scripts")
+            on_line(
+                f"{each} has a script that conda would run now, and venvoy has not. To run it: "
+                f"venvoy remove {env.name} {each}, then: venvoy install {env.name} {each} --link-scripts"
+            )
     current = store.environment(env.name)
     store.save(replace(current, conda_packages=tuple(said["specs"].values()), python_version=_python(store, env)))
     return record(store.history(env.name), lambda: observe(store, env), actor=actor, asked=asked)

@@ -16,6 +16,7 @@ from ..process import OnLine
 from ..store import Store
 from . import conda
 from .check_conda import some, written_for
+from .create import asked_of
 from .install import forget
 from .observe import observe
 from .vendor import stock_of
@@ -41,10 +42,7 @@ def mended(store: Store, env: Environment, *, on_line: OnLine | None = None) -> 
         yield f"removed {file.name}, which was no record"
     if not again:
         return
-    for record in conda_meta.shadowed(env.prefix, conda_meta.records(env.prefix)):
-        husk = (env.prefix / record.metadata).parent
-        if not (husk / "METADATA").exists():
-            files.remove(husk)
+    conda_meta.clear_husks(env.prefix)
     _without_pips(env, shadowed, on_line)
     request = Request(
         verb="exactly",
@@ -52,7 +50,7 @@ def mended(store: Store, env: Environment, *, on_line: OnLine | None = None) -> 
         prefix=str(env.prefix),
         pins=pins,
         names=again,
-        specs=env.conda_packages,
+        specs=asked_of(env),
         command=f"venvoy repair {env.name}",
     )
     conda.ask(request, doing=f"cannot mend {env.name!r}", on_line=on_line)

@@ -126,6 +126,8 @@ def _asked_with(request: Request, there: Sequence[PrefixRecord], prefix: Path) -
     if missing := [each for each in request.update if each not in {*names, "*"}]:
         raise Unknown(", ".join(missing))
     gone = _with_dependents(set(request.names), there)
+    if "python" in gone and "python" not in request.names:
+        raise Unknown(f"{', '.join(request.names)}: python needs it; name python as well if the whole is to go")
     kept = {name: spec for name, spec in asked.items() if name not in gone}
     freed = {name: name for name in request.update if name in kept and name != "*"}
     return {**kept, **freed, **{name_of(each): each for each in request.specs}}

@@ -97,6 +97,11 @@ class EnvironmentYml:
     def load(self, text: str, *, source: str) -> Wish:
         """Read ours, or one written by hand; `source` names the file in errors. Raises InvalidInput."""
         said = _mapping(text, source)
+        if "dependencies" not in said:
+            raise InvalidInput(
+                f"{source}: not an environment.yml (it has no dependencies)",
+                hint="an empty environment is written: dependencies: []",
+            )
         conda, requirements = _listed(said.get("dependencies") or [], source)
         names = {entry: _match(entry, source)["name"].lower() for entry in conda}
         beyond = tuple(entry for entry, name in names.items() if not _HAD_BY_VENV.fullmatch(name))
@@ -110,6 +115,7 @@ class EnvironmentYml:
             channels=_channels(said.get("channels"), source),
             conda=tuple(conda),
             beyond=beyond,
+            remarks=_variables(said.get("variables")),
         )
 
 
@@ -245,6 +251,14 @@ def _name(said: object, source: str) -> str:
     if said is None or isinstance(said, str):
         return said or ""
     raise InvalidInput(f"{source}: name must be a string (in quotes), not {_short(said)}")
+
+
+def _variables(said: object) -> tuple[str, ...]:
+    """What the file says of variables, which nobody has set by that."""
+    if not isinstance(said, dict) or not said:
+        return ()
+    names = ", ".join(str(each)[:40] for each in said)
+    return (f"its variables are not set ({names}): write them into a file, and: venvoy configure --set env_file=FILE",)
 
 
 def _channels(said: object, source: str) -> tuple[str, ...]:

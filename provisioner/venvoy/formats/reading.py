@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -96,18 +96,36 @@ def text_of(path: Path) -> str:
         raise InvalidInput(f"cannot read {path}: {error}") from error
 
 
+_NAMED: Sequence[tuple[re.Pattern[str], str]] = (
+    (re.compile(r"(?:.*\.py|uv)\.lock"), "uv.lock"),
+    (re.compile(r".*pixi\.lock"), "pixi"),
+    (re.compile(r".*conda-lock\.ya?ml"), "conda-lock"),
+    (re.compile(r".*\.toml"), "pylock"),
+    (re.compile(r".*\.json"), "lock"),
+    (re.compile(r".*\.ipynb"), "notebook"),
+    (re.compile(r".*\.py"), "script"),
+)
+"""What the name of a file says of it, in small letters."""
+_WRITTEN: Sequence[tuple[re.Pattern[str], str]] = (
+    (re.compile(r"(?ms)^metadata:.*^package:|^package:.*^metadata:"), "conda-lock"),
+    (re.compile(r"(?ms)\A(?:#[^\n]*\n)*version: [0-9]+\n.*^environments:"), "pixi"),
+    (re.compile(r"\A\s*\{"), "lock"),
+    (re.compile(r"(?m)^lock-version *="), "pylock"),
+    (explicit.MARK, "explicit"),
+)
+"""What its content says, where the name says nothing or no more than that it is YAML."""
+
+
 def _kind(path: Path, text: str) -> str:
     name = path.name.lower()
-    if name == "uv.lock" or name.endswith(".py.lock"):
-        return "uv.lock"
-    if name.endswith("pixi.lock"):
-        return "pixi"
-    if re.fullmatch(r".*conda-lock\.ya?ml", name):
-        return "conda-lock"
-    known = {".toml": "pylock", ".yml": "yaml", ".yaml": "yaml", ".json": "lock", ".ipynb": "notebook", ".py": "script"}
-    if path.suffix.lower() in known:
-        return known[path.suffix.lower()]
-    return "explicit" if explicit.MARK.search(text) else "requirements"
+    told = next((kind for pattern, kind in _NAMED if pattern.fullmatch(name)), "")
+    yaml = name.endswith((".yml", ".yaml"))
+    seen = next((kind for pattern, kind in _WRITTEN if pattern.search(text)), "")
+    if told:
+        return told
+    if yaml:
+        return seen if seen in ("conda-lock", "pixi") else "yaml"
+    return seen or "requirements"
 
 
 def _requirements(path: Path, text: str) -> Read:

@@ -10,6 +10,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from ..model import Package, Snapshot
+from .conda_lock import CondaLock
 from .pylock import PylockToml
 from .requirements import address
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:  # 400 ms to import, and it is for this alone
 
 PROFILE = "https://w3id.org/ro/wfrun/process/0.5"
 """Process Run Crate (https://www.researchobject.org/workflow-run-crate/profiles/process_run_crate/)."""
+_PEP_751 = "https://packaging.python.org/en/latest/specifications/pylock-toml/"
+_CEP_37 = "https://conda.org/learn/ceps/cep-0037"
 _ENVIRONMENT = "#environment"
 
 
@@ -48,7 +51,7 @@ class RoCrate:
     filename: str = "ro-crate-metadata.json"
 
     def dump(self, snapshot: Snapshot, runs: tuple[Ran, ...] = (), inputs: tuple[Part, ...] = ()) -> str:
-        """The crate of the lock beside it (`pylock.toml`); with `runs` a Process Run Crate of these notebooks."""
+        """The crate of the lock beside it (`lock_form`); with `runs` a Process Run Crate of these notebooks."""
         from rocrate.rocrate import ROCrate  # noqa: PLC0415
 
         crate = ROCrate()
@@ -72,18 +75,25 @@ class RoCrate:
 
 def lock(snapshot: Snapshot) -> Part:
     """The lock that lies beside the metadata."""
-    content = PylockToml().dump(snapshot).encode()
-    return Part(path=PylockToml().filename, size=len(content), sha256=sha256(content).hexdigest())
+    form = lock_form(snapshot)
+    content = form.dump(snapshot).encode()
+    return Part(path=form.filename, size=len(content), sha256=sha256(content).hexdigest())
+
+
+def lock_form(snapshot: Snapshot) -> PylockToml | CondaLock:
+    """In which words the lock is written."""
+    return CondaLock() if snapshot.kind == "conda" else PylockToml()
 
 
 def _environment(crate: ROCrate, snapshot: Snapshot) -> Entity:
+    by_conda = snapshot.kind == "conda"
     locked = _file(
         crate,
         lock(snapshot),
         {
-            "name": "The environment's lock (PEP 751)",
-            "encodingFormat": "application/toml",
-            "conformsTo": {"@id": "https://packaging.python.org/en/latest/specifications/pylock-toml/"},
+            "name": f"The environment's lock ({'CEP 37' if by_conda else 'PEP 751'})",
+            "encodingFormat": "application/yaml" if by_conda else "application/toml",
+            "conformsTo": {"@id": _CEP_37 if by_conda else _PEP_751},
         },
     )
     python = _entity(

@@ -41,7 +41,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser(program: str) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog=program, description="venvoy's own, for where no real one is installed.")
+    parser = argparse.ArgumentParser(
+        prog=program,
+        description="venvoy's own, for where no real one is installed.",
+        epilog="environments are made, listed and deleted by: venvoy init, venvoy list, venvoy delete",
+    )
     parser.add_argument("command", choices=[*_INSTALL, *_REMOVE, *_UPDATE, "list", "info", "env"])
     parser.add_argument("specs", nargs="*", help="match specs; for env: export")
     parser.add_argument("-c", "--channel", action="append", default=[])
@@ -66,7 +70,10 @@ def _run(program: str, said: argparse.Namespace, words: Sequence[str]) -> int:
     if said.command == "list":
         _list(prefix, said)
     elif said.command == "info":
-        _print(said, {"active_prefix": str(prefix), "channels": list(_source(said, prefix, env).channels)})
+        told = {"active_prefix": str(prefix), "channels": list(_source(said, prefix, env).channels)}
+        _print(said, told)
+        if not said.json:
+            sys.stdout.write(f"active prefix: {prefix}\nchannels: {', '.join(told['channels'])}\n")
     elif said.command == "env":
         _export(prefix, env, said)
     else:
@@ -78,7 +85,7 @@ def _place(said: argparse.Namespace) -> tuple[Path, Environment | None]:
     """The prefix that is meant, and the environment that it is of. Raises InvalidInput."""
     active = os.environ.get("CONDA_PREFIX", "")
     store = Store(settings.current())
-    if said.name and said.name not in ("base", os.environ.get("CONDA_DEFAULT_ENV")):
+    if said.name and said.name != os.environ.get("CONDA_DEFAULT_ENV"):
         if not store.exists(said.name):
             raise InvalidInput(
                 f"no environment is named {said.name!r}", hint=f"make it: venvoy init --runtime conda {said.name}"

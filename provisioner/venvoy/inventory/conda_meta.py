@@ -148,6 +148,14 @@ def shadowed(prefix: Path, found: Iterable[Record]) -> tuple[Record, ...]:
     return tuple(each for each in found if each.metadata and _taken_over(prefix, each))
 
 
+def clear_husks(prefix: Path) -> None:
+    """Remove what pip leaves of the metadata of conda's when it puts its own in the place: uv stumbles over it."""
+    for record in shadowed(prefix, records(prefix)):
+        husk = (prefix / record.metadata).parent
+        if husk.suffix == ".dist-info" and not (husk / "METADATA").exists():
+            files.remove(husk)
+
+
 def public(address: str) -> str:
     """The address without user and password, and without the token that anaconda.org takes in a path ("/t/TOKEN/")."""
     return condarc.public(public_address(address))

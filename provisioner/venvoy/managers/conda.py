@@ -15,10 +15,12 @@ from ..model import Job, Package, Progress
 
 EXTRA = "pip install 'venvoy[conda]'"
 _HINTS: Mapping[Failure, str] = {
-    "unsatisfiable": "ask for other versions, or look in another channel: --channel NAME",
+    "unsatisfiable": "ask for other versions, or look in another channel: --channel NAME\n"
+    "what only the Python index has: venvoy install NAME --pip PACKAGE",
     "unreachable": "try again when the channel can be reached; what is in the cache needs no network",
     "damaged": "nothing was installed; tell whoever keeps the channel, or take another mirror",
-    "input": "write it as conda does: numpy, 'numpy>=2', numpy=2.1, conda-forge::numpy",
+    "input": "write it as conda does: numpy, 'numpy>=2', numpy=2.1, conda-forge::numpy\n"
+    "addresses and extras are pip's: venvoy install NAME --pip 'PACKAGE @ URL'",
     "busy": "try again when the other process is done",
     "failed": "nothing is lost: venvoy check NAME tells how the prefix stands",
 }

@@ -91,7 +91,7 @@ def _set(env: Environment, given: Mapping[str, str], unset: tuple[str, ...]) -> 
     if "base_image" in said:
         env = replace(env, base_image=said["base_image"] or f"python:{minor}-slim")
     if "channels" in said:
-        env = replace(env, channels=tuple(_words("channels", said["channels"])))
+        env = replace(env, channels=tuple(_words("channels", said["channels"].replace(",", " "))))
     if "conda_packages" in said:
         env = replace(env, conda_packages=tuple(_words("conda_packages", said["conda_packages"])))
     return replace(env, read_only=_yes("read_only", said["read_only"])) if "read_only" in said else env

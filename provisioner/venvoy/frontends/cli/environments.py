@@ -19,8 +19,10 @@ from ...actions.record import wanted
 from ...actions.status import status
 from ...actions.variables import variables_from
 from ...errors import InvalidInput, RuntimeUnavailable, VenvoyError
+from ...formats.reading import read
 from ...model import Environment, Kind, OnProgress, Snapshot
 from ...process import OnLine
+from ...settings import DEFAULT_NAME
 from ...store import Store
 from .. import kernelspecs
 from ..views.environments import Glance, deleted_view, environment_view, environments_view, made_view
@@ -74,7 +76,8 @@ def init(
     """Make an environment, with its kernel in Jupyter.
 
     Nothing of venvoy is installed in it. The requirements files are kept with the environment, and --force without any
-    builds it from those again. With --from it is made as `venvoy restore FILE` makes it.
+    builds it from those again. With --file it is made as `venvoy restore FILE` makes it, and has the file's name where
+    you give none.
     """
     if source and (requirements or dev_requirements or prefix or specs):
         raise click.UsageError(
@@ -82,6 +85,8 @@ def init(
         )
     if (channels or specs or link_scripts) and runtime != "conda" and not source:
         raise click.UsageError("--channel, --conda and --link-scripts are for --runtime conda")
+    if source and name == DEFAULT_NAME:
+        name = read(source).name or name
     if runtime == "r":
         raise InvalidInput("R environments are not part of this version", hint=f"one for Python: venvoy init {name}")
     store = current_store()

@@ -89,8 +89,11 @@ def patient(store: Store, name: str, out: Output) -> None:
 
 
 def usable(env: Environment) -> Environment:
-    """The environment, if its interpreter is there: without it a program would be found elsewhere on PATH."""
-    if os.access(env.python, os.X_OK):
+    """The environment, if its interpreter is there: without it a program would be found elsewhere on PATH.
+
+    A conda prefix may have none, and is all the same there.
+    """
+    if os.access(env.python, os.X_OK) or (env.runtime == "conda" and (env.prefix / "conda-meta").is_dir()):
         return env
     raise RuntimeUnavailable(
         f"the interpreter of {env.name!r} is gone ({env.python})",

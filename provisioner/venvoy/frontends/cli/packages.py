@@ -31,12 +31,14 @@ from .output import Output
 @click.option("--requirements", "-r", type=FILE, multiple=True, metavar="FILE", help="What this file lists, too.")
 @click.option("--dev", is_flag=True, help="Note them as what only development needs.")
 @click.option("--pip", "by_pip", is_flag=True, help="In a conda environment: from the Python index.")
+@click.option("--channel", "-c", "channels", multiple=True, metavar="NAME", help="conda: look in it, too, this time.")
 @click.option("--link-scripts", is_flag=True, help="conda: let packages run their own scripts when they are linked.")
 @output
 def install(
     words: tuple[str, ...],
     option: str | None,
     requirements: tuple[Path, ...],
+    channels: tuple[str, ...],
     *,
     dev: bool,
     by_pip: bool,
@@ -72,6 +74,7 @@ def install(
                 env,
                 () if by_conda else wanted,
                 specs=(wanted if by_conda else ()) or listed,
+                channels=channels,
                 actor=actor(out),
                 lists=files,
                 dev=dev,

@@ -13,6 +13,7 @@ from ...actions.observe import observe
 from ...actions.prune import prunable
 from ...actions.prune import prune as pruned
 from ...actions.status import status as compared
+from ...formats.platforms import PLATFORMS
 from ...formats.subdirs import LOCKED
 from ...settings import DEFAULT_NAME
 from ...store import Store
@@ -103,7 +104,7 @@ def _meant(store: Store, words: tuple[str, ...], option: str | None) -> tuple[st
     "--platform",
     "platforms",
     multiple=True,
-    type=click.Choice([*LOCKED, "all"]),
+    type=click.Choice([*LOCKED, *(each for each in PLATFORMS if each not in LOCKED), "all"]),
     help="conda: for other platforms, too (several times, or all).",
 )
 @output

@@ -30,7 +30,7 @@ def made_view(env: Environment, *, project: Path, kernel: str | None) -> View:
         f"kernel in Jupyter: {kernel or 'none yet'}",
         f"record: {project}",
         "",
-        f"venvoy install {env.name} numpy   # packages",
+        *([] if env.read_only else [f"venvoy install {env.name} numpy   # packages"]),
         f"venvoy run {env.name}             # a shell in it",
     ]
     return View(
