@@ -343,10 +343,9 @@ def test_deleting_leaves_the_record(kind):
     assert kind.store.history("demo").entries()
 
 
+@pytest.mark.parametrize("kind", ["conda"], indirect=True)
 def test_what_only_the_prefix_knows_was_asked_for_survives_undo_and_force(kind):
-    """A notebook's `%mamba install` writes into no config.yaml."""
-    if kind.name != "conda":
-        pytest.skip("not obtainable: a venv has no record of its own of what was asked for")
+    """A notebook's `%mamba install` writes into no config.yaml; a venv keeps no such record of its own."""
     env = kind.make("demo", "marker")
     kind.add("tool")
     kind.store.save(replace(kind.env, conda_packages=env.conda_packages))  # as if a notebook had done it
