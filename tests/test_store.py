@@ -119,7 +119,7 @@ def test_saving_what_was_read_changes_nothing_that_stood_there(store, written):
         (("dev_packages: []", "dev_packages: pytest"), 13, "dev_packages must be a list of requirements"),
         (("  - pandas", "  - 3"), 10, "packages must be a list of requirements"),
         (("dev_packages: []", "dev_packages:"), 13, "dev_packages must be a list of requirements, not None"),
-        (("# my thesis", "runtime: docker"), 1, "runtime must be venv, not 'docker'"),
+        (("# my thesis", "runtime: docker"), 1, "runtime must be venv or conda, not 'docker'"),
         (("# my thesis", "language: julia"), 1, "language must be python or r"),
         (("# my thesis", "env_file: .env"), 1, "env_file must be a list of paths"),
         (("# my thesis", "name: other"), 2, "name"),

@@ -10,6 +10,11 @@ from pathlib import Path
 import pytest
 
 from venvoy import files
+from venvoy.actions.check import check
+from venvoy.actions.create import Plan, create
+from venvoy.actions.install import install
+from venvoy.actions.repair import repair
+from venvoy.actions.undo import undo
 from venvoy.engine.request import LOCK, UNFINISHED, Pin, Request
 from venvoy.errors import CommandFailed
 from venvoy.inventory import conda_files, conda_meta
@@ -90,6 +95,42 @@ def test_an_update_that_was_cut_short_can_be_taken_back(engine, near, prefix, ma
     assert there() == {"plain": "2.0"}
     assert conda_meta.unfinished(prefix) is None
     assert conda_files.audit(prefix).deviations == ()
+
+
+@pytest.mark.parametrize("mend", ["repair", "undo"])
+def test_an_environment_that_was_cut_short_is_named_and_mended(near, many, store, actor, mend):
+    env = create(
+        store, Plan(name="demo", runtime="conda", channels=(near.address,), specs=("plain", "needing")), actor=actor
+    )
+    specs = tuple(each.name for each in many)
+
+    with ThreadPoolExecutor(1) as pool:
+        installing = pool.submit(install, store, env, (), specs=specs, actor=actor)
+        kill_engine(env.prefix / "conda-meta", beyond=len(conda_meta.records(env.prefix)) + 3)
+        with pytest.raises(CommandFailed, match="cannot install into 'demo'"):
+            installing.result(timeout=60)
+
+    assert "install-interrupted" in [each.code for each in check(store, store.environment("demo"))]
+    if mend == "repair":
+        assert repair(store, store.environment("demo"), actor=actor).done
+    else:
+        undo(store, store.environment("demo"), actor=actor)
+    env = store.environment("demo")
+    named = {each.name for each in conda_meta.records(env.prefix)} & {"plain", "needing", *specs}
+    assert named == ({"plain", "needing", *specs} if mend == "repair" else {"plain", "needing"})
+    assert "install-interrupted" not in [each.code for each in check(store, env)]
+    assert (conda_files.lacking(env.prefix), conda_files.audit(env.prefix).deviations) == ({}, ())
+
+
+def kill_engine(meta: Path, *, beyond: int) -> None:
+    """SIGKILL to the engine that this process has started, as soon as more packages than `beyond` are there."""
+    while not ((meta / UNFINISHED).exists() and len(list(meta.glob("*.json"))) > beyond):
+        time.sleep(0.001)
+    children = [
+        child for task in Path("/proc/self/task").iterdir() for child in (task / "children").read_text().split()
+    ]
+    [engine] = [each for each in children if b"venvoy.engine" in Path("/proc", each, "cmdline").read_bytes()]
+    os.kill(int(engine), signal.SIGKILL)
 
 
 def test_a_removal_that_was_cut_short_can_be_finished(engine, near, prefix, many, there):

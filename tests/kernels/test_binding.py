@@ -41,7 +41,8 @@ def notebook(tmp_path: Path) -> Write:
 def _lock(folder: Path, digest: str = DIGEST) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / "pylock.toml"
-    file.write_text(f'lock-version = "1.0"\n\n[tool.venvoy]\nsnapshot = "{digest}"\n')
+    head = 'lock-version = "1.0"\ncreated-by = "venvoy"\npackages = []\n'
+    file.write_text(f'{head}\n[tool.venvoy]\nsnapshot = "{digest}"\n')
     return file
 
 

@@ -41,7 +41,7 @@ SECTIONS: Mapping[str, Mapping[str, _Lazy]] = {
     },
     "Running": {
         "run": _Lazy("running:run", "Run a program, or a shell, in an environment."),
-        "activate": _Lazy("running:activate", "Print the line that activates an environment in this shell."),
+        "activate": _Lazy("running:activate", "Print what activates an environment in this shell."),
     },
     "The record": {
         "status": _Lazy("record:status", "Say how an environment stands against its last freeze."),
