@@ -364,7 +364,7 @@ def test_paths_are_seen_from_the_file(restored, packages, tmp_path, monkeypatch)
     assert {"alpha": "2.0", "beta": "1.0", "gamma": "1.0"}.items() <= versions(env).items()
 
 
-@pytest.mark.parametrize("text", ["name: bare\n", "name: bare\ndependencies: [python]\n"])
+@pytest.mark.parametrize("text", ["name: bare\ndependencies: []\n", "name: bare\ndependencies: [python]\n"])
 def test_a_file_that_asks_for_nothing_gives_an_empty_environment(restored, wheelhouse, tmp_path, text):
     env = restored(_written(tmp_path / "environment.yml", text)).environment
 
@@ -429,7 +429,7 @@ def test_what_only_conda_has_is_refused_where_a_venv_is_wanted(restored, tmp_pat
     ("name", "content", "complaint"),
     [
         ("environment.yml", b"\xff\xfe", "is not UTF-8"),
-        ("environment.yml", b"name: ../../etc\n", "is no name for an environment"),
+        ("environment.yml", b"name: ../../etc\ndependencies: []\n", "is no name for an environment"),
         ("pylock.toml", b"\xff", "is not UTF-8"),
         ("pylock.toml", b"a = 1", r"is not a pylock\.toml"),
         ("pyproject.toml", b"[project]\nname = 'x'\n", r"is not a pylock\.toml"),
