@@ -66,6 +66,11 @@ class Environment:
     env_file: tuple[Path, ...] = ()
 
     @property
+    def platform(self) -> str:
+        """What snapshots call the machine that it was made on: "linux-x86_64"."""
+        return f"{self.system.lower()}-{self.architecture}"
+
+    @property
     def adopted(self) -> bool:
         """Whether the prefix was there before venvoy and stays when the environment is deleted."""
         return self.generation is None

@@ -17,7 +17,7 @@ from ruamel.yaml import YAML
 from venvoy.errors import InvalidInput
 from venvoy.formats.conda_lock import CondaLock, subdirs
 from venvoy.formats.subdirs import LOCKED, platform_of
-from venvoy.formats.yaml_text import LIMIT, _simple, _whole, yaml
+from venvoy.formats.yaml_text import LIMIT, _simple, loaded, yaml
 from venvoy.model import Package, Snapshot
 
 FORGE = "https://conda.anaconda.org/conda-forge"
@@ -441,7 +441,7 @@ def test_the_quick_reader_reads_as_the_yaml_library_or_not_at_all(text):
     quick = _simple(text)
 
     if quick is not None:
-        assert quick == _whole(text, "x")
+        assert quick == loaded(text, source="x", typ="base")
 
 
 block = st.recursive(

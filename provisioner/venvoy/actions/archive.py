@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from .. import files, inventory
-from ..engine.request import place
 from ..errors import CommandFailed, InvalidInput, KernelUnusable, RuntimeUnavailable
 from ..formats.conda_lock import CondaLock
 from ..formats.environment_yml import EnvironmentYml
@@ -24,8 +23,7 @@ from ..process import OnLine
 from ..store import Store
 from . import payload
 from .bases import base_of
-from .channels import REPODATA, spec_lines
-from .conda import channels_of
+from .channels import REPODATA, channel_options, spec_lines
 from .facts import facts
 from .freeze import freeze
 from .locks import lock_file, locked
@@ -267,7 +265,7 @@ def _readme(env: Environment, locked: Snapshot, said: Mapping[str, Any]) -> str:
     missing = "".join(f"  {each['name']} {each['version']}: {each['reason']}\n" for each in said["missing"])
     text = _README_CONDA if env.runtime == "conda" else _README
     return text.format(
-        channels=" ".join(f"--channel file://$PWD/{CHANNELS}/{place(each)}" for each in channels_of(locked.packages)),
+        channels=channel_options(locked.packages, CHANNELS),
         name=env.name,
         python=locked.language_version,
         minor=".".join(locked.language_version.split(".")[:2]),

@@ -14,6 +14,7 @@ from ..errors import InvalidInput
 from ..formats import repodata
 from ..inventory import conda_file
 from ..model import OnProgress, Package
+from .conda import channels_of
 
 REPODATA = "repodata.json"
 
@@ -98,6 +99,11 @@ def prune(folder: Path, keep: Iterable[str]) -> None:
 def spec_lines(packages: Iterable[Package]) -> str:
     """Every package as an exact match spec, one a line: what `conda create --file` reads."""
     return "".join(f"{each.name}={each.version}={each.build}\n" for each in sorted(packages))
+
+
+def channel_options(packages: Iterable[Package], folder: str) -> str:
+    """How conda is told of the channels kept in a folder, by somebody who stands in the folder above it."""
+    return " ".join(f"--channel file://$PWD/{folder}/{place(each)}" for each in channels_of(packages))
 
 
 def _is_there(package: Package, file: Path) -> bool:

@@ -54,10 +54,7 @@ from ..store import Store, generation_folder
 from . import payload
 from .activation import activation
 from .bases import base_of
-from .check_conda import of_conda
-
-_SHOWN = 3
-"""How many of a list are named in a sentence."""
+from .check_conda import of_conda, some
 
 
 def check(store: Store, env: Environment) -> tuple[Finding, ...]:
@@ -206,7 +203,7 @@ def _of_interpreter(store: Store, env: Environment, damaged: Iterable[Damage]) -
         else:
             yield _not_running(env, error)
         return
-    if env.system and f"{env.system.lower()}-{env.architecture}" != base.platform:
+    if env.system and env.platform != base.platform:
         yield _other_platform(store, env, base.platform.replace("-", " "))
         return
     if not serves(env, base):
@@ -260,8 +257,8 @@ def _of_damage(env: Environment, damaged: Iterable[Damage]) -> Iterator[Finding]
         words = {
             "plain": each.name,
             "name": f"{each.name} {each.version}".strip(),
-            "where": _some([folder.name for folder in sorted(each.folders)]),
-            "missing": f"{_some(each.missing)} {'is' if len(each.missing) == 1 else 'are'}",
+            "where": some([folder.name for folder in sorted(each.folders)]),
+            "missing": f"{some(each.missing)} {'is' if len(each.missing) == 1 else 'are'}",
         }
         yield Finding(
             code=f"distribution-{each.kind}",
@@ -279,7 +276,7 @@ def _mend_of(env: Environment, damage: Damage) -> str:
 
 def _of_fit(env: Environment, base: Base) -> Iterator[Finding]:
     if found := unfit(env, base):
-        named = _some([f"{each.name} {each.version} ({each.tags[0]})" for each in found])
+        named = some([f"{each.name} {each.version} ({each.tags[0]})" for each in found])
         message = f"built for something else than Python {base.minor} on {base.platform}: {named}"
         yield Finding(code="distribution-unfit", message=message, mend=_repair(env))
 
@@ -325,7 +322,7 @@ def _of_build(store: Store, env: Environment) -> Iterator[Finding]:
     if found := store.leftovers(env.name):
         yield Finding(
             code="leftovers",
-            message=f"an interrupted build left {_some([str(each) for each in found])}",
+            message=f"an interrupted build left {some([str(each) for each in found])}",
             mend=_repair(env),
             severity="warning",
         )
@@ -337,9 +334,3 @@ def _repair(env: Environment) -> str:
 
 def _record(store: Store, env: Environment) -> str:
     return shlex.quote(str(store.history(env.name).latest))
-
-
-def _some(names: Iterable[str]) -> str:
-    named = list(names)
-    more = len(named) - _SHOWN
-    return ", ".join(named[:_SHOWN]) + (f" and {more} more" if more > 0 else "")

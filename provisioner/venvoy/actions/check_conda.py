@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from .. import files, inventory
-from ..engine.request import LOCK
+from ..engine.request import LOCK, name_in
 from ..errors import RuntimeUnavailable
 from ..inventory import conda_files, conda_meta, venv
 from ..model import Environment, Finding
 from ..store import Store
 from .bases import base_of
-from .create import name_in
 
 _SHOWN = 3
 """How many of a list are named in a sentence."""
@@ -35,7 +34,7 @@ def of_conda(store: Store, env: Environment) -> Iterator[Finding]:
         return
     if broken := conda_meta.broken(env.prefix):
         yield Finding(
-            code="record-broken", message=f"no records of packages: {some([each.name for each in broken])}", mend=repair
+            code="record-broken", message=f"no records of packages: {some(each.name for each in broken)}", mend=repair
         )
     if places := written_for(env):
         message = f"{env.name!r} was moved or copied: its files were written for {some(places)}"
@@ -95,7 +94,8 @@ def written_for(env: Environment) -> tuple[str, ...]:
     return tuple(place for place in venv.written_for(env.prefix, bases=True) if "/conda-bld/" not in place)
 
 
-def some(names: list[str] | tuple[str, ...]) -> str:
+def some(names: Iterable[str]) -> str:
     """The first few of a list, and how many more there are."""
-    more = len(names) - _SHOWN
-    return ", ".join(names[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
+    named = list(names)
+    more = len(named) - _SHOWN
+    return ", ".join(named[:_SHOWN]) + (f" and {more} more" if more > 0 else "")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -95,8 +95,3 @@ def served(channels: Iterable[str], folder: Path, *, cache: Path | None = None) 
 def channels_of(packages: Iterable[Package]) -> tuple[str, ...]:
     """The channels that conda packages came from, each once, in the order of their names."""
     return tuple(sorted({each.channel for each in packages if each.ecosystem == "conda" and each.channel}))
-
-
-def listed(said: Mapping[str, Any], key: str) -> tuple[Package, ...]:
-    """The packages that an answer names under "added" or "removed"."""
-    return tuple(conda.package(each) for each in said[key])

@@ -11,8 +11,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from .. import files, process, runtimes
-from ..engine.request import Request
+from ..engine.request import Request, name_in
 from ..errors import EnvironmentExists, InvalidInput
+from ..formats.dockerfile import MICROMAMBA
 from ..history import Event
 from ..inventory import conda_meta
 from ..managers import uv
@@ -27,7 +28,7 @@ from .record import record
 from .relocate import relocate
 
 Fill = Callable[[Environment], None]
-CONDA_IMAGE = "mambaorg/micromamba:1.5.8"
+CONDA_IMAGE = MICROMAMBA.removeprefix("docker.io/")
 """What an image of a conda environment is built on: it has nothing in it but micromamba."""
 REQUIREMENTS = "requirements.txt"
 DEV_REQUIREMENTS = "requirements-dev.txt"
@@ -246,11 +247,6 @@ def asked_of(env: Environment) -> tuple[str, ...]:
 
 def _pip(names: Iterable[str]) -> tuple[str, ...]:
     return () if "pip" in names else ("pip",)
-
-
-def name_in(spec: str) -> str:
-    """The package that a match spec names."""
-    return re.split(r"[\s=<>!~\[]", spec.strip().rpartition("::")[2], maxsplit=1)[0].lower()
 
 
 def _begun(env: Environment, base: Base, *, seed: bool, on_line: OnLine | None) -> None:

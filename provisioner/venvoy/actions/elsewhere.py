@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from ..engine.request import Request
+from ..engine.request import Request, name_in
 from ..errors import CommandFailed, InvalidInput
 from ..formats.platforms import PLATFORMS
 from ..formats.subdirs import LOCKED, platform_of, subdir_of
@@ -13,7 +13,7 @@ from ..managers import conda as engine
 from ..model import Environment, Package, Snapshot
 from ..process import OnLine
 from . import conda
-from .create import asked_of, name_in
+from .create import asked_of
 from .universal import ALL, universal
 
 NAMES: Mapping[str, str] = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from ..engine.request import name_in
 from ..errors import CommandFailed, EnvironmentExists
 from ..formats.environment_yml import requirement as pin
 from ..formats.snapshot_json import digest
@@ -14,7 +15,7 @@ from ..model import Actor, Asked, Diff, Environment, OnProgress, Snapshot
 from ..process import OnLine
 from ..store import Store, generation_folder
 from .bases import nearest
-from .create import DEV_REQUIREMENTS, REQUIREMENTS, Fill, Plan, asked_of, create, name_in
+from .create import DEV_REQUIREMENTS, REQUIREMENTS, Fill, Plan, asked_of, create
 from .diff import diff
 from .exactly import exactly
 from .lists import fitted, names

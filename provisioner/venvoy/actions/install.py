@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from .. import files, process, runtimes
-from ..engine.request import Request
+from ..engine.request import Request, name_in
 from ..errors import InvalidInput, NotPermitted
 from ..history import Entry
 from ..inventory import conda_meta
@@ -17,7 +17,7 @@ from ..model import Actor, Asked, Environment, Job, OnProgress
 from ..process import OnLine
 from ..store import Store
 from . import conda
-from .create import DEV_REQUIREMENTS, REQUIREMENTS, name_in
+from .create import DEV_REQUIREMENTS, REQUIREMENTS
 from .lists import bare, entries, merged, named, requirement, without_names
 from .observe import observe
 from .record import record

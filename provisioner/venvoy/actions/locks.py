@@ -42,7 +42,7 @@ def locked(store: Store, env: Environment) -> Snapshot | None:
     """What the last freeze wrote, None where nothing was frozen or what lies there cannot be read."""
     file = lock_file(store, env)
     try:
-        return read_lock(file, environment=env.name, platform=f"{env.system.lower()}-{env.architecture}")
+        return read_lock(file, environment=env.name, platform=env.platform)
     except (OSError, UnicodeDecodeError, InvalidInput):
         return None
 

@@ -38,7 +38,7 @@ def _of_conda(env: Environment) -> Snapshot:
         base="",
         language=env.language,
         language_version=python.version if python else "",
-        platform=f"{env.system.lower()}-{env.architecture}",
+        platform=env.platform,
         channels=env.channels,
         packages=packages,
     )

@@ -14,7 +14,7 @@ from packaging.specifiers import SpecifierSet
 from packaging.version import InvalidVersion, Version
 
 from .. import files, process, runtimes
-from ..engine.request import Request
+from ..engine.request import Request, name_in
 from ..errors import CommandFailed, InvalidInput, RuntimeUnavailable
 from ..formats.environment_yml import requirement as pin
 from ..formats.pylock import PylockToml, parse
@@ -30,7 +30,7 @@ from ..settings import this_platform
 from ..store import Store, reached_by
 from . import conda
 from .bases import VERSION, interpreter, interpreters, nearest
-from .create import absolute, name_in
+from .create import absolute
 from .diff import diff, normal
 from .exactly import Stock, exactly
 from .observe import observe

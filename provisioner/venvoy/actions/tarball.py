@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ..engine.request import place
 from ..model import Actor, Environment, OnProgress, Snapshot
 from ..process import OnLine
 from ..store import Store
 from .archive import file_members, lock_members, locked_now
-from .conda import channels_of
+from .channels import channel_options
 from .packing import Member, Packed, compression_of, pack
 from .vendor import CHANNELS, Vendored, vendor
 
@@ -83,7 +82,7 @@ def _readme(env: Environment, locked: Snapshot, vendored: Vendored) -> str:
     missing = "".join(f"  {each.package.name} {each.package.version}: {each.reason}\n" for each in vendored.missing)
     text = _README_CONDA if env.runtime == "conda" else _README
     return text.format(
-        channels=" ".join(f"--channel file://$PWD/{CHANNELS}/{place(each)}" for each in channels_of(locked.packages)),
+        channels=channel_options(locked.packages, CHANNELS),
         name=env.name,
         python=locked.language_version,
         minor=".".join(locked.language_version.split(".")[:2]),

@@ -207,7 +207,7 @@ def _lock(file: Path, env: Environment) -> Snapshot:
 
 
 def _read(file: Path, env: Environment) -> Snapshot:
-    return read_lock(file, environment=env.name, platform=f"{env.system.lower()}-{env.architecture}")
+    return read_lock(file, environment=env.name, platform=env.platform)
 
 
 def _files_of(env: Environment) -> str:

@@ -22,7 +22,7 @@ from .. import files
 from .channels import Reach, caches
 from .progress import Teller
 from .records import check_cached, check_local, pin_of, pinned, unpacked
-from .request import LOCK, UNFINISHED, Request
+from .request import LOCK, UNFINISHED, Request, name_in
 from .solving import name_of, solved
 
 _HELD = 600
@@ -157,7 +157,7 @@ def _with_dependents(names: set[str], there: Iterable[PrefixRecord]) -> set[str]
 
 def _needs(record: PrefixRecord) -> Iterator[str]:
     for each in record.depends:
-        yield each.split()[0].split("[")[0].lower()
+        yield name_in(each)
 
 
 def _freed(record: PrefixRecord, request: Request) -> bool:
@@ -332,7 +332,7 @@ def _of_history(prefix: Path) -> dict[str, str]:
     asked: dict[str, str] = {}
     for verb, listed in _SPECS.findall(text):
         for spec in _strings(listed):
-            name = re.split(r"[\s=<>!~\[]", spec.rpartition("::")[2], maxsplit=1)[0].lower()
+            name = name_in(spec)
             if verb in ("remove", "uninstall"):
                 asked.pop(name, None)
             else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
@@ -107,3 +108,8 @@ def place(channel: str) -> str:
     """Where the files of a channel lie in a folder that has those of several."""
     parts = urlsplit(channel)
     return f"{parts.netloc}{parts.path}".strip("/")
+
+
+def name_in(spec: str) -> str:
+    """The package that a match spec names."""
+    return re.split(r"[\s=<>!~\[]", spec.strip().rpartition("::")[2], maxsplit=1)[0].lower()

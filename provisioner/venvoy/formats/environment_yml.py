@@ -15,6 +15,7 @@ from packaging.utils import canonicalize_name
 from ..errors import InvalidInput
 from ..model import Package, Snapshot, Wish
 from .pylock import is_version
+from .yaml_text import loaded, shown
 
 LIMIT = 2_000_000
 """Characters of the longest file that is read; a thousand pinned packages take a twentieth of that."""
@@ -28,8 +29,6 @@ _HAD_BY_VENV = re.compile(
 """What a venv has, too: its interpreter has of its own what conda's Python needs, and `conda env export` lists."""
 _PLAIN = re.compile(r"(?!(?i:true|false|null|yes|no|on|off|y|n)$)[A-Za-z][\w.-]*", re.ASCII)
 _PLAIN_REQUIREMENT = re.compile(r"(?:-e |[A-Za-z0-9][\w.-]*(?:={2,3}| @ ))(?!#)[!-~]+(?<!:)", re.ASCII)
-
-
 _SPEC = re.compile(r"(?![-?:,\[\]{}#&*!|>'\"%@`])(?:(?!: | #)[!-~])+(?<!:)", re.ASCII)
 """A match spec that needs no quotes: nothing at its start or in it that means something in YAML."""
 _EXACT = re.compile(
@@ -131,14 +130,14 @@ def _listed(dependencies: object, source: str) -> tuple[list[str], list[str]]:
         elif isinstance(entry, str):
             conda.append(entry.strip())
         else:
-            raise InvalidInput(f"{source}: {_short(entry)} in dependencies is neither a package nor a pip list")
+            raise InvalidInput(f"{source}: {shown(entry)} in dependencies is neither a package nor a pip list")
     return conda, requirements
 
 
 def _match(entry: str, source: str) -> re.Match[str]:
     if found := _MATCH.fullmatch(entry):
         return found
-    raise InvalidInput(f"{source}: {_short(entry)} in dependencies is no match spec")
+    raise InvalidInput(f"{source}: {shown(entry)} in dependencies is no match spec")
 
 
 def _of_venv(conda: list[str], source: str, *, strict: bool) -> tuple[str, str]:
@@ -227,21 +226,9 @@ def _scalar(text: str, plain: re.Pattern[str]) -> str:
 
 
 def _mapping(text: str, source: str) -> Mapping[str, Any]:
-    from ruamel.yaml import YAML  # noqa: PLC0415  # writing needs no YAML library, and launching a kernel neither
-    from ruamel.yaml.error import MarkedYAMLError, YAMLError  # noqa: PLC0415
-
     if len(text) > LIMIT:
         raise InvalidInput(f"{source} is too long for an environment.yml ({len(text)} characters)")
-    try:
-        said = YAML(typ="safe", pure=True).load(text)
-    except MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else "?"
-        raise InvalidInput(f"{source}, line {line}: {error.problem or error.context}") from error
-    except RecursionError as error:
-        raise InvalidInput(f"{source}: nested too deeply") from error
-    except (YAMLError, ValueError, TypeError, AttributeError, LookupError) as error:
-        # Beside its own errors ruamel.yaml lets through what Python says of an odd number or date.
-        raise InvalidInput(f"{source} is not YAML: {_short(str(error))}") from error
+    said = loaded(text, source=source, typ="safe")
     if not isinstance(said, dict):
         raise InvalidInput(f"{source}: not an environment.yml (no keys)")
     return said
@@ -250,7 +237,7 @@ def _mapping(text: str, source: str) -> Mapping[str, Any]:
 def _name(said: object, source: str) -> str:
     if said is None or isinstance(said, str):
         return said or ""
-    raise InvalidInput(f"{source}: name must be a string (in quotes), not {_short(said)}")
+    raise InvalidInput(f"{source}: name must be a string (in quotes), not {shown(said)}")
 
 
 def _variables(said: object) -> tuple[str, ...]:
@@ -293,7 +280,7 @@ def _requirements(listed: object, source: str) -> list[str]:
 def _checked(line: str, source: str) -> str:
     """One line as a requirements file may have it: a requirement, or an option, which is for the installer to judge."""
     if "\n" in line or "\r" in line:
-        raise InvalidInput(f"{source}: {_short(line)} under pip is more than one line")
+        raise InvalidInput(f"{source}: {shown(line)} under pip is more than one line")
     if line.startswith(("-", ".", "/")) or "://" in line:
         return line
     try:
@@ -301,8 +288,3 @@ def _checked(line: str, source: str) -> str:
     except InvalidRequirement as error:
         raise InvalidInput(f"{source}: {line!r} under pip is not a requirement: {error}") from error
     return line
-
-
-def _short(said: object) -> str:
-    """What somebody wrote, for an error; the items of lists and mappings, which may be endless, are left out."""
-    return repr(said)[:100] if isinstance(said, str | int | float | None) else "a list or a mapping"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Literal
 
 from ..errors import InvalidInput
 
@@ -36,7 +36,7 @@ def parsed(text: str, *, source: str) -> Mapping[str, Any]:
         raise InvalidInput(f"{source} is too long for a lock ({len(text)} characters)")
     said = _simple(text)
     if said is None:
-        said = _whole(text, source)
+        said = loaded(text, source=source, typ="base")
     if not isinstance(said, dict):
         raise InvalidInput(f"{source} is no lock (no keys)")
     return said
@@ -89,19 +89,20 @@ def _scalar(value: object) -> str:
     return f'"{"".join(escaped)}"'
 
 
-def _whole(text: str, source: str) -> object:
+def loaded(text: str, *, source: str, typ: Literal["base", "safe"]) -> object:
+    """What ruamel.yaml makes of a text: every scalar as it stands ("base") or as YAML means it. Raises InvalidInput."""
     from ruamel.yaml import YAML  # noqa: PLC0415  # writing needs no YAML library, and launching a kernel neither
     from ruamel.yaml.error import MarkedYAMLError, YAMLError  # noqa: PLC0415
 
     try:
-        return YAML(typ="base", pure=True).load(text)
+        return YAML(typ=typ, pure=True).load(text)
     except MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else "?"
         raise InvalidInput(f"{source}, line {line}: {error.problem or error.context}") from error
     except RecursionError as error:
         raise InvalidInput(f"{source}: nested too deeply") from error
     except (YAMLError, ValueError, TypeError, AttributeError, LookupError) as error:
-        # Beside its own errors ruamel.yaml lets through what Python says of odd input.
+        # Beside its own errors ruamel.yaml lets through what Python says of an odd number or date.
         raise InvalidInput(f"{source} is not YAML: {shown(str(error))}") from error
 
 

@@ -12,6 +12,8 @@ import os
 import shlex
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +23,7 @@ from ..actions.install import refuse_read_only
 from ..engine.request import Request
 from ..errors import InvalidInput, VenvoyError
 from ..formats.environment_yml import EnvironmentYml, written
-from ..model import Environment, Package, Wish
+from ..model import Environment, Package, Snapshot, Wish
 from ..store import Store
 from .meter import Meter
 
@@ -129,8 +131,6 @@ def _change(prefix: Path, env: Environment | None, said: argparse.Namespace, com
             sys.stderr.write("nothing was changed\n")
             return 1
         meter = None if said.quiet or said.json else Meter(_say, every=2)
-        from dataclasses import replace
-
         done = conda.ask(replace(request, dry=False), doing=f"cannot {said.command}", on_progress=meter)
         for each in done["scripts"]:
             sys.stderr.write(f"{each}: its own script was not run (venvoy install --link-scripts runs it)\n")
@@ -218,10 +218,6 @@ def _export(prefix: Path, env: Environment | None, said: argparse.Namespace) -> 
         records = inventory.conda_meta.records(prefix)
         text = written(Wish(name=name, channels=channels, conda=tuple(each.spec for each in records if each.spec)))
     else:
-        from datetime import UTC, datetime
-
-        from ..model import Snapshot
-
         state = Snapshot(
             environment=name,
             taken=datetime.now(UTC),

@@ -252,7 +252,7 @@ def _seen(store: Store, env: Environment) -> tuple[Snapshot, str]:
             base="",
             language=env.language,
             language_version=env.python_version,
-            platform=f"{env.system.lower()}-{env.architecture}",
+            platform=env.platform,
             packages=inventory.packages(env.prefix),
         )
         return snapshot, error.message

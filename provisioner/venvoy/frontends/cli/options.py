@@ -15,6 +15,7 @@ import click
 from ... import settings
 from ...actions.asked import without_secrets
 from ...errors import RuntimeUnavailable
+from ...inventory import conda_meta
 from ...model import Actor, Environment
 from ...settings import DEFAULT_NAME
 from ...store import Store
@@ -93,7 +94,7 @@ def usable(env: Environment) -> Environment:
 
     A conda prefix may have none, and is all the same there.
     """
-    if os.access(env.python, os.X_OK) or (env.runtime == "conda" and (env.prefix / "conda-meta").is_dir()):
+    if os.access(env.python, os.X_OK) or (env.runtime == "conda" and conda_meta.is_prefix(env.prefix)):
         return env
     raise RuntimeUnavailable(
         f"the interpreter of {env.name!r} is gone ({env.python})",

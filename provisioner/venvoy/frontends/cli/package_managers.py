@@ -15,7 +15,7 @@ from .output import Output
 def package_managers(out: Output) -> None:
     """Show which package managers are here, and what for.
 
-    Conda packages are for the engine inside venvoy (py-rattler), or without it for the first of micromamba, mamba and
-    conda that is found; packages of the Python index are for uv, and for pip what uv has no command for.
+    Conda packages are for the engine inside venvoy (py-rattler), an extra; micromamba, mamba and conda are for what
+    notebooks ask of them. Packages of the Python index are for uv, and for pip what uv has no command for.
     """
     out.show(managers_view(found(current_store())))
