@@ -1,5 +1,6 @@
 """A real JupyterLab server, and a browser's way to speak with it: REST and a websocket."""
 
+import contextlib
 import json
 import os
 import secrets
@@ -98,29 +99,32 @@ class Answer:
 class Channels:
     """A notebook's websocket to its kernel."""
 
-    socket: websocket.WebSocket
+    address: str
+    headers: list[str]
+    socket: websocket.WebSocket = field(init=False)
     session: str = field(default_factory=lambda: uuid.uuid4().hex)
     states: list[str] = field(default_factory=list)
 
+    def __post_init__(self) -> None:
+        self.socket = websocket.create_connection(self.address, header=self.headers, timeout=PATIENCE)
+
     def send(self, code: str) -> str:
+        return self._request(
+            "execute_request", {"code": code, "silent": False, "store_history": True, "allow_stdin": False}
+        )
+
+    def _request(self, kind: str, content: Mapping[str, object]) -> str:
         sent = uuid.uuid4().hex
-        header = {
-            "msg_id": sent,
-            "msg_type": "execute_request",
-            "session": self.session,
-            "username": "",
-            "version": "5.3",
-        }
-        content = {"code": code, "silent": False, "store_history": True, "allow_stdin": False}
+        header = {"msg_id": sent, "msg_type": kind, "session": self.session, "username": "", "version": "5.3"}
         message = {"header": header, "parent_header": {}, "metadata": {}, "content": content, "channel": "shell"}
         self.socket.send(json.dumps(message))
         return sent
 
     def hear(self, sent: str, *, until: str = "") -> Answer:
         """What comes of a cell, to its end or until it prints `until`."""
-        answer, done = Answer(), set()
+        answer, done, end = Answer(), set[str](), time.monotonic() + PATIENCE
         while done != {"reply", "idle"}:
-            message = self.message()
+            message = self.message(end)
             if message["parent_header"].get("msg_id") != sent:
                 continue
             content = message["content"]
@@ -140,8 +144,13 @@ class Channels:
                 break
         return answer
 
-    def message(self) -> dict[str, Any]:
-        message: dict[str, Any] = json.loads(self.socket.recv())
+    def message(self, end: float) -> dict[str, Any]:
+        """The next message; pings of the server are no sign of life of its kernel."""
+        code = websocket.ABNF.OPCODE_PING
+        while code in (websocket.ABNF.OPCODE_PING, websocket.ABNF.OPCODE_PONG):
+            self.socket.settimeout(max(end - time.monotonic(), 0.01))
+            code, frame = self.socket.recv_data_frame(control_frame=True)
+        message: dict[str, Any] = json.loads(frame.data)
         if message["msg_type"] == "status":
             self.states.append(message["content"]["execution_state"])
         return message
@@ -150,8 +159,27 @@ class Channels:
         return self.hear(self.send(code))
 
     def until(self, state: str) -> None:
+        end = time.monotonic() + PATIENCE
         while state not in self.states:
-            self.message()
+            self.message(end)
+
+    def reopen(self) -> None:
+        """Connect anew and ask the kernel who it is until it is heard on both channels, as JupyterLab does.
+
+        The server connects to each channel of a restarted kernel by itself and in no order: what the kernel says to a
+        request that came first may be said before anybody listens.
+        """
+        self.socket.close()
+        self.__post_init__()
+        for _ in range(PATIENCE):
+            heard, asked, end = set[str](), self._request("kernel_info_request", {}), time.monotonic() + 1
+            with contextlib.suppress(websocket.WebSocketTimeoutException):
+                while heard != {"kernel_info_reply", "status"}:
+                    message = self.message(end)
+                    if message["parent_header"].get("msg_id") == asked:
+                        heard.add(message["msg_type"])
+                return
+        raise AssertionError("the restarted kernel was never heard")
 
 
 @dataclass
@@ -187,9 +215,7 @@ class Lab:
 
     def channels(self, kernel: str) -> Channels:
         address = f"{self.address.replace('http', 'ws', 1)}/api/kernels/{kernel}/channels?session_id={uuid.uuid4().hex}"
-        return Channels(
-            websocket.create_connection(address, header=[f"Authorization: token {self.token}"], timeout=PATIENCE)
-        )
+        return Channels(address, [f"Authorization: token {self.token}"])
 
 
 @pytest.fixture(scope="module")

@@ -71,6 +71,7 @@ def test_the_whole_story(environment: Make, lab: Any, store: Store, settings: Se
 
     notebook.run("kept = 1")
     assert lab.ask("POST", f"kernels/{kernel}/restart")[0] == 200
+    notebook.reopen()
     assert notebook.run("kept").error.startswith("NameError")
     assert notebook.run("import six, tiny; tiny.__version__").text == "'1.0'"
     assert not psutil.pid_exists(pid)
@@ -132,6 +133,7 @@ def test_a_crash_is_survived_and_explained_in_the_notebook(environment: Make, la
 
     notebook.send("import os; os.kill(os.getpid(), 9)")
     notebook.until("restarting")
+    notebook.reopen()
     first = notebook.run("print('kept' in globals())")
 
     assert "the kernel before this one was killed (SIGKILL), most often because the memory ran out" in first.text
