@@ -189,7 +189,6 @@ channel_priority: flexible
 offline: yes
 ssl_verify: {tmp_path}/ca.pem
 proxy_servers: {{https: 'http://proxy:3128'}}
-pkgs_dirs: [~/taken/below, ~/pkgs]
 pinned_packages: [numpy 1.*, python=3.11]
 envs_dirs: 7
 """
@@ -207,7 +206,6 @@ envs_dirs: 7
             offline=True,
             ssl_verify=str(tmp_path / "ca.pem"),
             proxies={"https": "http://proxy:3128"},
-            package_cache=home / "pkgs",
             pinned=("numpy 1.*", "python=3.11"),
         )
     )
@@ -229,7 +227,7 @@ def test_variables_stand_above_the_files(said, home):
 
     assert (config.channel_alias, config.offline, config.channel_priority) == ("https://b.org", False, "disabled")
     assert (config.channels, config.ssl_verify) == (("b", "c", "a"), "truststore")
-    assert (config.package_cache, config.default_channels) == (home / "pkgs", ("https://main.org",))
+    assert config.default_channels == ("https://main.org",)
     assert (config.pinned, config.proxies) == (("numpy>=1,<2", "scipy"), {})
 
 
@@ -289,15 +287,6 @@ def test_older_names_of_keys_are_read_and_the_newer_is_stronger(said):
     config = said({".condarc": "verify_ssl: false\nchannel: [a]\nchannels: [b]\n"})
 
     assert (config.ssl_verify, config.channels) == (False, ("b",))
-
-
-def test_the_cache_is_the_first_folder_that_can_be_written_to(said, home):
-    (home / "file").touch()
-    listed = "pkgs_dirs: [~/file, ~/file/below, ~/not/there/yet, ~/second]\n"
-
-    assert said({".condarc": listed}).package_cache == home / "not/there/yet"
-    assert not (home / "not").exists()
-    assert said({".condarc": "pkgs_dirs: [~/file]\n"}).package_cache is None
 
 
 def test_mirrors_stand_under_the_true_address_of_their_channel(said):
@@ -404,7 +393,7 @@ def test_a_wrong_variable_is_named(said, variable, value, told):
 
 
 KEYS = ("channels", "channel_alias", "custom_channels", "custom_multichannels", "mirrored_channels", "offline",
-        "ssl_verify", "proxy_servers", "pkgs_dirs", "channel_priority", "default_channels")  # fmt: skip
+        "ssl_verify", "proxy_servers", "channel_priority", "default_channels")  # fmt: skip
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=12)
 ANYTHING = st.recursive(
     SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3)

@@ -27,7 +27,6 @@ _KINDS: Mapping[str, _Kind] = {
     "channels": "list",
     "default_channels": "list",
     "pinned_packages": "list",
-    "pkgs_dirs": "list",
     "custom_channels": "map",
     "proxy_servers": "map",
     "custom_multichannels": "map of lists",
@@ -66,8 +65,8 @@ class CondaConfig:
     `channel_priority` "flexible" is conda's third way, which rattler does not have: the embedded engine takes it for
     "strict", which differs only where a package of the first channel that has it does not fit and another's would.
 
-    `ssl_verify` as a string is the path of certificates, or "truststore" for those of the system. `package_cache` is
-    the first folder of `pkgs_dirs` that can be written to; None where none can or none is configured.
+    `ssl_verify` as a string is the path of certificates, or "truststore" for those of the system. `pinned` are
+    match specs that every solution must fit.
     """
 
     channels: tuple[str, ...] = ("conda-forge",)
@@ -80,7 +79,6 @@ class CondaConfig:
     offline: bool = False
     ssl_verify: bool | str = True
     proxies: Mapping[str, str] = field(default_factory=dict)
-    package_cache: Path | None = None
     pinned: tuple[str, ...] = ()
 
 
@@ -104,7 +102,6 @@ def conda_config(
         offline=_offline(said),
         ssl_verify=_ssl_verify(said),
         proxies={name: each.value for name, each in _map(said, "proxy_servers")},
-        package_cache=next((path for path in map(_absolute, _lines(said, "pkgs_dirs")) if _writable(path)), None),
         pinned=_lines(said, "pinned_packages"),
     )
     return replace(
@@ -411,12 +408,6 @@ def _ssl_verify(said: Mapping[str, _Said]) -> bool | str:
 
 def _absolute(said: str) -> Path:
     return Path(os.path.normpath(Path(said).absolute()))
-
-
-def _writable(folder: Path) -> bool:
-    """Whether files could be put there; a folder that is not there yet could be made."""
-    there = next(each for each in (folder, *folder.parents) if os.access(each, os.F_OK))
-    return there.is_dir() and os.access(there, os.W_OK | os.X_OK)
 
 
 def _mirrored(config: CondaConfig, said: _Said, name: str) -> tuple[str, tuple[str, ...]]:

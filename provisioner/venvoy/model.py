@@ -198,11 +198,15 @@ class Snapshot:
     @property
     def kind(self) -> Kind:
         """What a prefix in that state is: a conda prefix where conda packages are in it."""
-        return "conda" if self.channels or any(each.ecosystem == "conda" for each in self.packages) else "venv"
+        return "conda" if self.channels or self.of("conda") else "venv"
 
     def package(self, name: str) -> Package | None:
         """The package of that canonical name, or None."""
         return next((package for package in self.packages if package.name == name), None)
+
+    def of(self, ecosystem: Ecosystem) -> tuple[Package, ...]:
+        """The packages that came from there."""
+        return tuple(each for each in self.packages if each.ecosystem == ecosystem)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

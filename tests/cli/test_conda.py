@@ -109,6 +109,7 @@ def test_a_lock_is_for_every_platform_at_once(ours):
     for subdir in ("linux-64", "linux-aarch64", "osx-64", "osx-arm64", "win-64"):
         assert f"platform: {subdir}\n" in lock
     assert "L2 reached" in ours.done("verify", "demo")
+    assert "L2 reached" in ours.done("verify", str(ours.store.project("demo") / "conda-lock.yml"), "--name", "demo")
     ours.done("restore", str(ours.store.project("demo") / "conda-lock.yml"), "copy")
     pixi = ours.done("export", "demo", "--format", "pixi", "--platform", "osx-arm64")
     assert "osx-arm64:\n" in pixi

@@ -124,7 +124,7 @@ def engine(near: Local, prefix: Path) -> Callable[..., Any]:
     """Ask the engine in a process of its own: `engine("change", specs=("plain",))`, of `near` and the prefix."""
 
     def asked(verb: Any, **said: Any) -> Any:
-        filled = {"source": near.source(), "prefix": "" if verb in ("solve", "specs", "cached") else str(prefix)}
+        filled = {"source": near.source(), "prefix": "" if verb in ("solve", "cached") else str(prefix)}
         return conda.ask(Request(verb=verb, **{**filled, **said}), doing="cannot do it")
 
     return asked

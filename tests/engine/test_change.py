@@ -48,6 +48,22 @@ def test_what_is_there_stays_at_its_version(engine, near, there):
     assert names(said["added"]) == ["needing"]
 
 
+def test_what_the_user_or_the_prefix_has_pinned_stays_where_it_is(engine, near, prefix, there):
+    pinned = near.source(pinned=("plain <2",))
+    engine("change", specs=("needing",), source=pinned)
+    assert there() == {"needing": "1.0", "plain": "1.0"}
+
+    with pytest.raises(CommandFailed, match="plain"):
+        engine("change", specs=("plain=2.0",), source=pinned)
+
+    (prefix / "conda-meta/pinned").write_text("# why: the paper\n\nplain =1.0  # as printed\n")
+    engine("change", specs=("needing",), update=("*",))
+    assert there() == {"needing": "1.0", "plain": "1.0"}
+    (prefix / "conda-meta/pinned").unlink()
+    engine("change", specs=("needing",), update=("*",))
+    assert there() == {"needing": "1.0", "plain": "2.0"}
+
+
 def test_a_version_that_nobody_asked_for_stays_too(engine, near, there):
     engine("change", specs=("needing",))
     near.add("plain", "3.0")

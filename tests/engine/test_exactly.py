@@ -98,7 +98,7 @@ def test_without_a_network_and_with_half_a_cache_too(exactly, near, pins, prefix
     assert nothing(prefix)
 
 
-def test_from_a_folder_that_has_them(exactly, near, pins, prefix, tmp_path):
+def test_from_a_folder_that_has_them(exactly, near, pins, prefix, tmp_path, cache):
     folder = tmp_path / "kept"
     shutil.copytree(near.folder, folder / place(near.address))
     near.asked.clear()
@@ -107,6 +107,7 @@ def test_from_a_folder_that_has_them(exactly, near, pins, prefix, tmp_path):
 
     assert (near.asked, whole(prefix)) == ([], True)
     assert {each.package().url for each in conda_meta.records(prefix)} == {each.url for each in pins}
+    assert not list((cache.parent / "repodata").rglob("*.json"))
 
 
 def test_a_file_that_the_folder_does_not_have_is_told(exactly, near, pins, prefix, tmp_path):

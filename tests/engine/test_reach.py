@@ -3,6 +3,7 @@
 import shutil
 import ssl
 import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from functools import partial
@@ -40,6 +41,33 @@ def test_the_password_of_a_mirror_stays_with_us(engine, prefix, behind, tmp_path
     assert "sesame" not in repr(said)
     assert len(texts) > 10
     assert not [text for text in texts if b"sesame" in text]
+
+
+def test_what_is_served_from_a_folder_is_not_for_the_other_users_of_the_machine(tmp_path):
+    (tmp_path / "conda.example/a").mkdir(parents=True)
+    (tmp_path / "conda.example/a/file").write_text("ours")
+    asked = """
+import sys, urllib.error, urllib.request
+from pathlib import Path
+from venvoy.engine.channels import _serving
+
+def code(address):
+    try:
+        return urllib.request.urlopen(address).status
+    except urllib.error.HTTPError as error:
+        return error.code
+
+with _serving(Path(sys.argv[1])) as address:
+    bare, secret = address.rsplit("/", 1)
+    ways = (address, bare, f"{bare}/guess", f"{bare}/guess/..", f"{address}/..")
+    print(len(secret), *(code(f"{each}/conda.example/a/file") for each in ways))
+"""
+
+    said = subprocess.run([sys.executable, "-c", asked, tmp_path], capture_output=True, text=True, check=True).stdout
+
+    length, known, *others = said.split()
+    assert (int(length) > 20, known) == (True, "200")
+    assert others[:3] == ["404", "404", "404"]
 
 
 def test_a_prefix_is_changed_without_a_network_from_what_was_fetched_before(engine, near, prefix, tmp_path):

@@ -154,7 +154,7 @@ def test_a_package_that_nobody_has(solve):
     "spec", ["plain>>2", "plain[", "", "*", "pla*", "^a$", "plain[version='!!']", "=1.0", "\0", "plain; if __unix"]
 )
 def test_what_is_no_spec_is_the_users_to_mend(engine, spec):
-    for verb in ("specs", "solve", "change"):
+    for verb in ("solve", "change"):
         said = refused(lambda verb=verb: engine(verb, specs=(spec,), platforms=("linux-64",)))
 
         assert isinstance(said, InvalidInput)
@@ -171,13 +171,6 @@ def test_a_claimed_version_that_is_none_is_the_users_to_mend(engine, monkeypatch
         said = refused(lambda platform=platform: engine("solve", specs=("plain",), platforms=(platform,)))
 
         assert isinstance(said, InvalidInput)
-
-
-def test_specs_are_written_in_full_with_their_names(engine):
-    assert engine("specs", specs=("Plain >=1,<2", "conda-forge::six=1.16")) == [
-        {"spec": "plain >=1,<2", "name": "plain", "text": "Plain >=1,<2"},
-        {"spec": "conda-forge::six 1.16.*", "name": "six", "text": "conda-forge::six=1.16"},
-    ]
 
 
 def test_nobody_answers(solve):

@@ -7,9 +7,12 @@ import sys
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 
 import pytest
 import uv
+from conda_packages import COMMIT, FORGE
+from conda_packages import conda as hashed
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -19,26 +22,8 @@ from venvoy.formats.origins import public
 from venvoy.formats.subdirs import LOCKED, platform_of
 from venvoy.model import Package, Snapshot
 
-FORGE = "https://conda.anaconda.org/conda-forge"
-COMMIT = "7d6d177c1ee1a51347d391f5580256637b9e53ed"
 form = Explicit()
-
-
-def conda(stem: str, subdir: str = "linux-64", *, depends: tuple[str, ...] = (), **more) -> Package:
-    name, version, build = stem.rsplit("-", 2)
-    return Package(
-        **{
-            "ecosystem": "conda",
-            "name": name,
-            "version": version,
-            "build": build,
-            "channel": FORGE,
-            "url": f"{FORGE}/{subdir}/{stem}.conda",
-            "md5": "1a" * 16,
-            "depends": depends,
-            **more,
-        }
-    )
+conda = partial(hashed, sha256="", md5="1a" * 16)
 
 
 def state(*packages: Package, subdir: str = "linux-64") -> Snapshot:

@@ -4,10 +4,11 @@ import json
 import subprocess
 import sys
 from contextlib import suppress
-from dataclasses import fields, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
+from conda_packages import COMMIT, FORGE, conda, whole
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
@@ -17,26 +18,7 @@ from venvoy.formats.rattler_lock import RattlerLock, subdirs
 from venvoy.formats.subdirs import LOCKED, platform_of
 from venvoy.model import Package, Snapshot
 
-FORGE = "https://conda.anaconda.org/conda-forge"
-COMMIT = "7d6d177c1ee1a51347d391f5580256637b9e53ed"
 form = RattlerLock()
-
-
-def conda(stem: str, subdir: str = "linux-64", **more) -> Package:
-    name, version, build = stem.rsplit("-", 2)
-    return Package(
-        **{
-            "ecosystem": "conda",
-            "name": name,
-            "version": version,
-            "build": build,
-            "channel": FORGE,
-            "url": f"{FORGE}/{subdir}/{stem}.conda",
-            "sha256": "a1" * 32,
-            "md5": "11" * 16,
-            **more,
-        }
-    )
 
 
 def some(subdir: str = "linux-64") -> Snapshot:
@@ -75,11 +57,6 @@ def some(subdir: str = "linux-64") -> Snapshot:
             )
         ),
     )
-
-
-def whole(snapshot: Snapshot) -> dict:
-    said = {field.name: getattr(snapshot, field.name) for field in fields(Snapshot)} | {"taken": None, "packages": None}
-    return said | {"all": [[getattr(each, key.name) for key in fields(Package)] for each in snapshot.packages]}
 
 
 def load(text: str, **more) -> Snapshot:

@@ -160,10 +160,9 @@ def lock_members(lock: Snapshot, vendored: Vendored) -> list[Member]:
         "environment.yml": EnvironmentYml(builds=True).dump(lock),
         "snapshot.json": SnapshotJson().dump(lock),
     }
-    from_index = replace(lock, packages=tuple(each for each in lock.packages if each.ecosystem == "pypi"))
-    by_conda = [each for each in lock.packages if each.ecosystem == "conda"]
-    if from_index.packages or not by_conda:
-        texts["pylock.toml"] = PylockToml().dump_beside(from_index, beside(vendored.kept), folder="wheels")
+    by_conda = lock.of("conda")
+    if lock.of("pypi") or not by_conda:
+        texts["pylock.toml"] = PylockToml().dump_beside(lock, beside(vendored.kept), folder="wheels")
         texts["requirements.txt"] = requirements(vendored.kept)
     if by_conda:
         texts[CondaLock().filename] = CondaLock().dump(lock)

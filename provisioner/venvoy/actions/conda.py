@@ -10,11 +10,11 @@ from typing import Any
 
 from .. import condarc, process
 from ..engine.request import Request, Source
-from ..errors import CommandFailed, RuntimeUnavailable
+from ..errors import CommandFailed
 from ..managers import conda
-from ..model import OnProgress, Package, Progress
+from ..model import Environment, OnProgress, Package, Progress
 from ..process import OnLine
-from ..store import Store
+from ..store import Store, reached_by
 from .bases import without_environment
 from .package_managers import conda_program
 
@@ -44,14 +44,39 @@ def ask(request: Request, *, doing: str, on_line: OnLine | None = None, on_progr
     return conda.answer(printed, doing=doing)
 
 
+def fill(
+    env: Environment,
+    source: Source,
+    specs: tuple[str, ...],
+    *,
+    scripts: bool,
+    command: str,
+    as_of: str = "",
+    on_line: OnLine | None = None,
+    on_progress: OnProgress | None = None,
+) -> None:
+    """Make the prefix of an environment that is being created, of match specs; the rest as in `Request`."""
+    request = Request(
+        verb="change",
+        source=source,
+        prefix=str(env.prefix),
+        written_for=str(reached_by(env.prefix, env.generation or "")),
+        specs=specs,
+        as_of=as_of,
+        scripts=scripts,
+        command=command,
+    )
+    ask(request, doing=f"cannot make {env.name!r}", on_line=on_line, on_progress=on_progress)
+
+
 def needs_engine(store: Store) -> None:
     """Raise RuntimeUnavailable where the engine is not installed, with what else there is on this machine."""
     if conda.embedded():
         return
-    hint = f"add it to the Python that venvoy runs in: {conda.EXTRA}"
+    otherwise = ""
     if program := conda_program(store):
-        hint += f"\nor make the prefix with {program} and take it as it is: venvoy adopt PREFIX --writable"
-    raise RuntimeUnavailable("conda packages need the conda engine, which is not installed beside venvoy", hint=hint)
+        otherwise = f"or make the prefix with {program} and take it as it is: venvoy adopt PREFIX --writable"
+    conda.needed(otherwise)
 
 
 def source(channels: Iterable[str], *, offline: bool = False, prefix: Path | None = None) -> Source:
@@ -73,6 +98,7 @@ def source(channels: Iterable[str], *, offline: bool = False, prefix: Path | Non
         ssl=config.ssl_verify,
         offline=offline or config.offline,
         strict=config.channel_priority != "disabled",
+        pinned=config.pinned,
     )
 
 

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from .. import files, process, runtimes
-from ..engine.request import Request, name_in
+from ..engine.request import name_in
 from ..errors import EnvironmentExists, InvalidInput
 from ..formats.dockerfile import MICROMAMBA
 from ..history import Event
@@ -19,7 +19,7 @@ from ..inventory import conda_meta
 from ..managers import uv
 from ..model import Actor, Asked, Base, Environment, Kind, OnProgress
 from ..process import OnLine
-from ..store import Store, generation_folder, new_generation, reached_by
+from ..store import Store, generation_folder, new_generation
 from . import conda
 from .asked import asked_in
 from .bases import VERSION, interpreter, without_environment
@@ -283,16 +283,15 @@ def _solved(
     """A conda prefix of what its environment lists, and what requirements files list on top of it."""
 
     def fill(env: Environment) -> None:
-        request = Request(
-            verb="change",
-            source=conda.source((*env.channels, *conda.named_in(env.conda_packages))),
-            prefix=str(env.prefix),
-            written_for=str(reached_by(env.prefix, env.generation or "")),
-            specs=env.conda_packages,
+        conda.fill(
+            env,
+            conda.source((*env.channels, *conda.named_in(env.conda_packages))),
+            env.conda_packages,
             scripts=plan.scripts,
             command=actor.command,
+            on_line=on_line,
+            on_progress=on_progress,
         )
-        conda.ask(request, doing=f"cannot make {env.name!r}", on_line=on_line, on_progress=on_progress)
         _from_files(texts, on_line)(env)
 
     return fill

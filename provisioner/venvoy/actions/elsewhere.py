@@ -81,7 +81,7 @@ def _subdirs(names: Sequence[str]) -> tuple[str, ...]:
 
 def _solved(env: Environment, locked: Snapshot, subdir: str) -> tuple[list[Package], str]:
     """The packages there, and what of them is otherwise than here."""
-    by_conda = [each for each in locked.packages if each.ecosystem == "conda"]
+    by_conda = locked.of("conda")
     wishes = asked_of(env)
     asked = {name_in(each) for each in wishes} or {each.name for each in by_conda if each.direct}
     same = tuple(f"{each.name}=={each.version}" for each in by_conda if each.name in asked)
@@ -114,7 +114,7 @@ def _by_pip(
     env: Environment, locked: Snapshot, subdirs: Sequence[str], on_line: OnLine | None
 ) -> Mapping[str, tuple[Package, ...]]:
     """What of the Python index each platform gets."""
-    own = tuple(each for each in locked.packages if each.ecosystem == "pypi")
+    own = locked.of("pypi")
     if not own or not subdirs:
         return {}
     found = universal(env, replace(locked, packages=own), [NAMES[each] for each in subdirs], on_line=on_line)

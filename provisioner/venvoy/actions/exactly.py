@@ -59,7 +59,7 @@ def exactly(
             command=command,
         )
         conda.ask(request, doing=f"cannot make {env.name!r}", on_line=on_line, on_progress=on_progress)
-    from_index = tuple(each for each in snapshot.packages if each.ecosystem == "pypi")
+    from_index = snapshot.of("pypi")
     if from_index:
         _from_index(store, env, replace(snapshot, packages=from_index), stock, on_line)
 

@@ -15,9 +15,10 @@ from ..errors import InvalidInput
 from ..formats import CONDA, FORMATS, IMAGES, UNHASHED, lacking
 from ..formats.conda_lock import CondaLock
 from ..formats.environment_yml import EnvironmentYml, written
+from ..formats.locks import LOCKS
 from ..formats.rattler_lock import RattlerLock
 from ..formats.requirements import reason
-from ..formats.rocrate import Part, Ran, RoCrate, lock_form
+from ..formats.rocrate import Part, Ran, RoCrate
 from ..formats.snapshot_json import digest
 from ..model import Actor, Environment, Package, Snapshot, Wish
 from ..process import OnLine
@@ -26,7 +27,7 @@ from .archive import locked_now
 from .create import CONDA_IMAGE, asked_of
 from .elsewhere import everywhere
 from .freeze import Unpinned
-from .locks import lock_of, read_lock
+from .locks import read_lock
 from .observe import observe
 from .points import Point
 from .universal import Elsewhere, universal
@@ -192,7 +193,7 @@ def _taken(store: Store, name: str, order: Order, *, actor: Actor, on_line: OnLi
 def _kept(store: Store, name: str, state: Snapshot) -> Snapshot | None:
     """The lock of the last freeze with its time, if it is of that very state."""
     history = store.history(name)
-    file = history.folder / lock_of(state.kind).filename
+    file = history.folder / LOCKS[state.kind].filename
     now = digest(state)
     times = [each.at for each in history.entries() if each.event == "freeze" and each.snapshot == now]
     if not (times and file.is_file()):
@@ -292,7 +293,7 @@ def _part(file: Path, folder: Path) -> Part:
 
 def _lock_beside(snapshot: Snapshot, place: Path) -> Path | None:
     """Put the lock next to the research object that names it; None where it is there already."""
-    form = lock_form(snapshot)
+    form = LOCKS[snapshot.kind]
     lock = place.parent / form.filename
     text = form.dump(snapshot)
     if lock.exists() and _text(lock) == text:

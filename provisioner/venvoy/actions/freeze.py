@@ -15,6 +15,7 @@ from packaging.version import InvalidVersion, Version
 from .. import inventory, process
 from ..errors import CommandFailed
 from ..formats.conda_lock import CondaLock
+from ..formats.locks import LOCKS
 from ..formats.pylock import is_pinned, parse
 from ..formats.snapshot_json import SnapshotJson, digest
 from ..inventory import Distribution, conda_meta, recorded
@@ -25,7 +26,6 @@ from ..store import Store
 from .bases import without_environment
 from .direct import only_for, told_apart
 from .lists import names
-from .locks import lock_of
 from .observe import observe
 from .record import record, wanted
 
@@ -104,11 +104,11 @@ def freeze(
         found = everywhere(env, locked, platforms, on_line=on_line)
         text, remarks = CondaLock().dump_all(found.snapshots), found.remarks
     else:
-        text = lock_of(env.runtime).dump(locked)
+        text = LOCKS[env.runtime].dump(locked)
     if digest(observe(store, env)) != digest(snapshot):
         raise CommandFailed(f"{env.name!r} changed while it was locked", hint="freeze it again when it is at rest")
     with history.locked():
-        path = history.write(lock_of(env.runtime).filename, text)
+        path = history.write(LOCKS[env.runtime].filename, text)
         history.keep(digest(snapshot), SnapshotJson().dump(snapshot))
         history.append("freeze", at=snapshot.taken, actor=actor, asked=(), snapshot=digest(snapshot))
     left_out = tuple(each for each in known.packages if each.name in dev)

@@ -202,7 +202,7 @@ def _texts(store: Store, env: Environment, point: Point, asked: tuple[Asked, ...
 
 def _specs(env: Environment, point: Point, asked: tuple[Asked, ...]) -> tuple[str, ...]:
     """The match specs that were asked for and are there in that state; the engine brings their versions in step."""
-    there = {each.name for each in point.snapshot.packages if each.ecosystem == "conda"}
+    there = {each.name for each in point.snapshot.of("conda")}
     kept = {name_in(each): each for each in asked_of(env) if name_in(each) in there}
     again = {name: name for each in asked if each.verb == "install" for name in each.names if name in there}
     return tuple({**again, **kept}.values())

@@ -1,41 +1,22 @@
-"""Where the lock of an environment lies and in which form: what installs it says which."""
+"""Where the lock of an environment lies, and what a lock says."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Protocol
 
 from ..errors import InvalidInput
 from ..formats import conda_lock
 from ..formats.conda_lock import CondaLock
+from ..formats.locks import LOCKS
 from ..formats.pylock import PylockToml
 from ..formats.subdirs import subdir_of
 from ..model import Environment, Snapshot
 from ..store import Store
 
 
-class Lock(Protocol):
-    """A format in which a lock is kept; what it writes can be read back (`read_lock`)."""
-
-    @property
-    def filename(self) -> str: ...
-
-    def dump(self, snapshot: Snapshot) -> str: ...
-
-
-LOCKS: Mapping[str, Lock] = {"venv": PylockToml(), "conda": CondaLock()}
-"""By runtime."""
-
-
-def lock_of(runtime: str) -> Lock:
-    """The form in which the locks of such environments are kept."""
-    return LOCKS[runtime]
-
-
 def lock_file(store: Store, env: Environment) -> Path:
     """Where `freeze` puts the lock, whether it is there or not."""
-    return store.project(env.name) / lock_of(env.runtime).filename
+    return store.project(env.name) / LOCKS[env.runtime].filename
 
 
 def locked(store: Store, env: Environment) -> Snapshot | None:

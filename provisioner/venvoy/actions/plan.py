@@ -53,11 +53,10 @@ def plan(store: Store, env: Environment, point: Point) -> Planned:
     if kept is not None:
         return Planned(point=point, changes=changes, kept=bool(changes), python=kept.python_version)
     packages = point.snapshot.packages
-    from_index = tuple(each for each in packages if each.ecosystem == "pypi")
-    by_conda = tuple(each for each in packages if each.ecosystem == "conda")
     if env.runtime == "conda":
         # What uv has of the index's cannot be asked before there is an interpreter to ask for.
-        missing = (*_of_conda(by_conda), *from_index)
+        from_index = point.snapshot.of("pypi")
+        missing = (*_of_conda(point.snapshot.of("conda")), *from_index)
         version, size = point.snapshot.language_version, None if from_index else _sum(each.size for each in missing)
     else:
         base = nearest(store, point.snapshot.language_version)

@@ -14,7 +14,7 @@ from packaging.specifiers import SpecifierSet
 from packaging.version import InvalidVersion, Version
 
 from .. import files, process, runtimes
-from ..engine.request import Request, name_in
+from ..engine.request import name_in
 from ..errors import CommandFailed, InvalidInput, RuntimeUnavailable
 from ..formats.environment_yml import requirement as pin
 from ..formats.pylock import PylockToml, parse
@@ -27,7 +27,7 @@ from ..managers import uv
 from ..model import Base, Diff, Environment, Job, Kind, OnProgress, Package, Snapshot, Wish
 from ..process import OnLine
 from ..settings import this_platform
-from ..store import Store, reached_by
+from ..store import Store
 from . import conda
 from .bases import VERSION, interpreter, interpreters, nearest
 from .create import absolute
@@ -179,13 +179,12 @@ def _of_snapshot(store: Store, said: Read, snapshot: Snapshot, how: How) -> Reci
         )
         _same(snapshot, observe(store, env), said.file)
 
-    from_index = [each for each in snapshot.packages if each.ecosystem == "pypi"]
     return Recipe(
         name=said.name,
         python=how.python or snapshot.language_version,
         base=base,
         fill=fill,
-        pins="".join(f"{pin(each)}\n" for each in from_index),
+        pins="".join(f"{pin(each)}\n" for each in snapshot.of("pypi")),
         channels=snapshot.channels or conda.channels_of(snapshot.packages),
         specs=_chosen(snapshot),
         exact=True,
@@ -196,7 +195,7 @@ def _of_snapshot(store: Store, said: Read, snapshot: Snapshot, how: How) -> Reci
 
 def _chosen(snapshot: Snapshot) -> tuple[str, ...]:
     """What of a conda snapshot somebody asked for, as far as it says; else what nothing else in it needs."""
-    by_conda = [each for each in snapshot.packages if each.ecosystem == "conda"]
+    by_conda = snapshot.of("conda")
     needed = {name_in(need) for each in by_conda for need in each.depends}
     told = any(each.direct for each in by_conda)
     chosen = [each for each in by_conda if (each.direct if told else each.name not in needed)]
@@ -212,17 +211,16 @@ def _of_conda_wish(store: Store, said: Read, wish: Wish, how: How) -> Recipe:
     then = datetime.combine(how.as_of + timedelta(days=1), time(), UTC).isoformat() if how.as_of else ""
 
     def fill(env: Environment) -> None:
-        request = Request(
-            verb="change",
-            source=conda.source(channels, offline=how.offline),
-            prefix=str(env.prefix),
-            written_for=str(reached_by(env.prefix, env.generation or "")),
-            specs=specs,
+        conda.fill(
+            env,
+            conda.source(channels, offline=how.offline),
+            specs,
             as_of=then,
             scripts=how.scripts,
             command=how.command,
+            on_line=how.on_line,
+            on_progress=how.on_progress,
         )
-        conda.ask(request, doing=f"cannot make {env.name!r}", on_line=how.on_line, on_progress=how.on_progress)
         if wish.requirements:
             listed = "".join(f"{each}\n" for each in wish.requirements)
             job = uv.install_listed(

@@ -116,7 +116,7 @@ def vendor(
         everything = tuple(sorted((*had.values(), *new), key=lambda each: (each.name, each.ecosystem)))
         _write(folder, everything)
         lost = {_key(each.package) for each in shop.lost}
-        by_conda = [each for each in locked.packages if each.ecosystem == "conda" and _key(each) not in lost]
+        by_conda = [each for each in locked.of("conda") if _key(each) not in lost]
         channels.write_index(folder / CHANNELS, by_conda)
     return Vendored(folder=folder, kept=everything, missing=tuple(shop.lost), new=len(new))
 
@@ -141,7 +141,7 @@ def stock_of(store: Store, name: str, wanted: Snapshot) -> Stock:
     """What is kept for an environment and can stand for the network; channels only where they have all of a state."""
     folder = folder_of(store, name)
     there = {each.sha256 for each in kept(store, name) if each.ecosystem == "conda"}
-    needed = {each.sha256 for each in wanted.packages if each.ecosystem == "conda"}
+    needed = {each.sha256 for each in wanted.of("conda")}
     return Stock(
         wheels=folder if folder.is_dir() else None,
         channels=folder / CHANNELS if needed and needed <= there else None,

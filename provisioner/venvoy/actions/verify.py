@@ -21,6 +21,7 @@ from typing import Any, Literal, get_args
 from .. import files, inventory
 from ..errors import InvalidInput, VenvoyError
 from ..formats.conda_lock import CondaLock
+from ..formats.locks import LOCKS
 from ..formats.pylock import PylockToml
 from ..inventory import conda_files, recorded
 from ..model import Actor, Environment, OnProgress, Package, Progress, Snapshot
@@ -32,7 +33,7 @@ from .exactly import Stock
 from .facts import facts
 from .freeze import development, trees_of
 from .integrity import Broken, integrity
-from .locks import lock_file, lock_of, read_lock
+from .locks import lock_file, read_lock
 from .observe import observe
 from .record import wanted
 from .restore import How, from_bundle
@@ -337,9 +338,8 @@ def _beside(store: Store, expected: Snapshot, wheels: Sequence[Kept]) -> Iterato
     try:
         for each in (one for one in wheels if one.ecosystem == "pypi"):
             files.link(folder / "wheels" / each.file.name, str(each.file))
-        from_index = replace(expected, packages=tuple(each for each in expected.packages if each.ecosystem == "pypi"))
-        if from_index.packages or expected.kind == "venv":
-            files.replace(folder / "pylock.toml", PylockToml().dump_beside(from_index, beside(wheels), folder="wheels"))
+        if expected.of("pypi") or expected.kind == "venv":
+            files.replace(folder / "pylock.toml", PylockToml().dump_beside(expected, beside(wheels), folder="wheels"))
         if expected.kind == "conda":
             files.replace(folder / CondaLock().filename, CondaLock().dump(expected))
             files.link(folder / CHANNELS, str(folder_of(store, expected.environment) / CHANNELS))
@@ -367,7 +367,7 @@ def _rebuilt(store: Store, bundle: Path, *, python: str, on_line: OnLine | None)
         # What other environments have left in the cache would hide that something is not kept.
         how = How(python=python or None, stock=Stock(cache=folder / "packages"), on_line=on_line)
         made = from_bundle(aside, bundle, name=_AGAIN, actor=actor, how=how).environment
-        expected = _read(bundle / lock_of(made.runtime).filename, made)
+        expected = _read(bundle / LOCKS[made.runtime].filename, made)
         in_files, excluded, looked = _files(made, expected, None)
         return _Again(
             made=True,

@@ -25,7 +25,7 @@ from .channels import Reach, reach
 from .prefix import Busy, Halfway, Unknown, cache_of, change, exactly, told
 from .records import Damaged, Unreachable, unpacked
 from .request import Failure, Request, loaded
-from .solving import solved, written
+from .solving import solved
 
 _KINDS: tuple[tuple[tuple[type[Exception], ...], Failure], ...] = (
     ((SolverError,), "unsatisfiable"),
@@ -50,8 +50,6 @@ async def _done(way: Reach, request: Request) -> Any:
             return {each: await _solved(way, request, each) for each in request.platforms}
         case "cached":
             return [each.url for each in request.pins if unpacked(cache_of(way), each) is not None]
-        case "specs":
-            return written(request.specs)
 
 
 async def _solved(way: Reach, request: Request, platform: str) -> list[dict[str, Any]]:

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import http.server
+import io
 import json
 import os
+import secrets
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from http import HTTPStatus
 from pathlib import Path
+from typing import Any, BinaryIO
 
 from rattler import Client, Gateway, SourceConfig
 from rattler.config import Config
@@ -87,8 +91,22 @@ def _settings(source: Source, mirrors: Mapping[str, tuple[str, ...]]) -> str:
     return "\n".join(lines) + "\n"
 
 
-class _Quiet(http.server.SimpleHTTPRequestHandler):
+class _Private(http.server.SimpleHTTPRequestHandler):
+    """Answers who knows the secret that paths begin with: the address is open to all users of the machine."""
+
     protocol_version = "HTTP/1.1"
+
+    def __init__(self, *given: Any, secret: str, **more: Any) -> None:
+        self.secret = secret
+        super().__init__(*given, **more)
+
+    def send_head(self) -> io.BytesIO | BinaryIO | None:
+        _, first, rest = self.path.split("/", 2) if self.path.count("/") > 1 else ("", "", "")
+        if not secrets.compare_digest(first, self.secret):
+            self.send_error(HTTPStatus.NOT_FOUND)
+            return None
+        self.path = f"/{rest}"
+        return super().send_head()
 
     def log_message(self, *_words: object) -> None:
         pass
@@ -97,7 +115,9 @@ class _Quiet(http.server.SimpleHTTPRequestHandler):
 @contextmanager
 def _serving(folder: Path) -> Iterator[str]:
     """Serve a folder to this machine alone: rattler checks hashes of what comes over http, not of files (`file://`)."""
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=str(folder))) as server:
+    secret = secrets.token_urlsafe(16)
+    answers = partial(_Private, directory=str(folder), secret=secret)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), answers) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_address[1]}"
+        yield f"http://127.0.0.1:{server.server_address[1]}/{secret}"
         server.shutdown()

@@ -53,7 +53,7 @@ async def change(reach: Reach, request: Request) -> dict[str, Any]:
             list(asked.values()),
             platform=str(Subdir.current()),
             locked=[each for each in there if not _freed(each, request)],
-            constraints=_python_stays(there, request),
+            constraints=(*_python_stays(there, request), *_pinned(prefix)),
             as_of=request.as_of,
         )
         return await _brought(reach, request, records, asked, there)
@@ -170,6 +170,13 @@ def _python_stays(there: Iterable[PrefixRecord], request: Request) -> tuple[str,
         return ()
     versions = [str(each.version) for each in there if each.name.normalized == "python"]
     return tuple(f"python {'.'.join(each.split('.')[:2])}.*" for each in versions)
+
+
+def _pinned(prefix: Path) -> Iterator[str]:
+    """The match specs that the environment's own file of pins holds, as conda reads it."""
+    file = prefix / "conda-meta/pinned"
+    if file.exists():
+        yield from (spec for each in file.read_text("utf-8").splitlines() if (spec := each.partition("#")[0].strip()))
 
 
 async def _brought(

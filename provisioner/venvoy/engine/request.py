@@ -13,7 +13,7 @@ UNFINISHED = "venvoy-unfinished"
 """The file in conda-meta that is there while a prefix is brought from one state to another: what it was to become."""
 LOCK = ".venvoy.lock"
 """The file in conda-meta that is held meanwhile."""
-Verb = Literal["solve", "change", "exactly", "cached", "specs"]
+Verb = Literal["solve", "change", "exactly", "cached"]
 Failure = Literal["unsatisfiable", "unreachable", "damaged", "input", "busy", "failed"]
 
 
@@ -24,7 +24,7 @@ class Source:
     `channels` are addresses, the first before the others; `mirrors` leads from the start of an address to those that
     are asked instead, and they may hold credentials. `served` is a folder that has files of channels, the address
     without its scheme being the path in it: an archive's. `ssl` is False, True or a file of certificates; `cache` is
-    the folder of unpacked packages, "" for the usual one.
+    the folder of unpacked packages, "" for the usual one. `pinned` are match specs that every solution must fit.
     """
 
     channels: tuple[str, ...] = ()
@@ -35,6 +35,7 @@ class Source:
     served: str = ""
     cache: str = ""
     strict: bool = True
+    pinned: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +61,6 @@ class Request:
     | `change` | add `specs` to what was asked for in `prefix`, or take `names` away, and bring the prefix there |
     | `exactly` | make `pins` the packages of `prefix`; `names` of them are put in anew whatever is there |
     | `cached` | which of `pins` lie unpacked in the cache |
-    | `specs` | read `specs`, and say how each is written in full |
 
     `update` lets go of the versions of these names, or of all for `*`. `written_for` is the path that is written into
     files when it is not `prefix`; `as_of` an instant (ISO 8601) after which nothing had been uploaded. `scripts`

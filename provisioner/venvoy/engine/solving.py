@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 
 from rattler import (
@@ -52,7 +52,7 @@ async def solved(
         locked_packages=locked,
         virtual_packages=virtual(platform),
         channel_priority=ChannelPriority.Strict if reach.source.strict else ChannelPriority.Disabled,
-        constraints=[MatchSpec(each) for each in constraints],
+        constraints=[MatchSpec(each) for each in (*reach.source.pinned, *constraints)],
         exclude_newer=datetime.fromisoformat(as_of) if as_of else None,
         timestamp_policy="allow-missing",
     )
@@ -71,15 +71,6 @@ def virtual(platform: str) -> list[VirtualPackage | GenericVirtualPackage]:
             known[name] = ("1", claimed) if name == "__archspec" else (claimed, "0")
     present = {name: said for name, said in sorted(known.items()) if all(said)}
     return [GenericVirtualPackage(PackageName(each), Version(v), BuildString(b)) for each, (v, b) in present.items()]
-
-
-def written(specs: Iterable[str]) -> list[dict[str, str]]:
-    """Each spec in full, with the name that it is for. Raises InvalidMatchSpecError."""
-    found = []
-    for each in specs:
-        spec = MatchSpec(each)
-        found.append({"spec": str(spec), "name": spec.name.normalized, "text": each})
-    return found
 
 
 def name_of(spec: str) -> str:

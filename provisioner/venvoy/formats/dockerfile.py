@@ -91,7 +91,7 @@ def steps(snapshot: Snapshot) -> list[str]:
     if lines:
         found.append(f"RUN {by_pip} --require-hashes -r {LISTED}")
     # The commit is the hash of what it names, which git checks; pip knows no other for a repository.
-    from_git = (repository(each) for each in sorted(snapshot.packages) if each.ecosystem == "pypi")
+    from_git = (repository(each) for each in sorted(snapshot.of("pypi")))
     return found + [f"RUN {by_pip} '{line}'" for line in from_git if line]
 
 
@@ -135,7 +135,7 @@ def image(snapshot: Snapshot) -> str:
 
 def left_out(snapshot: Snapshot) -> tuple[Package, ...]:
     """The packages that the image will lack."""
-    by_conda = {each for each in snapshot.packages if each.ecosystem == "conda" and is_pinned(each)}
+    by_conda = {each for each in snapshot.of("conda") if is_pinned(each)}
     return tuple(each for each in unhashed(snapshot) if each not in by_conda and not repository(each))
 
 

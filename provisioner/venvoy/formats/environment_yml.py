@@ -67,14 +67,12 @@ class EnvironmentYml:
         return "\n".join(lines) + "\n"
 
     def _of_conda(self, snapshot: Snapshot) -> str:
-        by_conda = [each for each in snapshot.packages if each.ecosystem == "conda"]
-        by_pip = [each for each in snapshot.packages if each.ecosystem == "pypi"]
         return written(
             Wish(
                 name=snapshot.environment,
                 channels=snapshot.channels,
-                conda=tuple(spec(each, builds=self.builds) for each in sorted(by_conda)),
-                requirements=tuple(requirement(each) for each in sorted(by_pip)),
+                conda=tuple(spec(each, builds=self.builds) for each in sorted(snapshot.of("conda"))),
+                requirements=tuple(requirement(each) for each in sorted(snapshot.of("pypi"))),
             )
         )
 

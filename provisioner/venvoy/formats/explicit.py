@@ -36,7 +36,7 @@ class Explicit:
 
     def dump(self, snapshot: Snapshot) -> str:
         """Raises InvalidInput for a platform that conda does not have."""
-        conda = [each for each in snapshot.packages if each.ecosystem == "conda"]
+        conda = snapshot.of("conda")
         others = [each for each in sorted(snapshot.packages) if each.ecosystem != "conda"]
         lines = [self._line(each) for each in in_order(conda)] + [_pip_line(each) for each in others]
         return "\n".join((f"# platform: {subdir_of(snapshot.platform)}", "@EXPLICIT", *lines)) + "\n"

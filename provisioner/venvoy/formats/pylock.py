@@ -54,14 +54,12 @@ class PylockToml:
     filename: str = "pylock.toml"
 
     def dump(self, snapshot: Snapshot) -> str:
-        # What conda installs has no place in it.
-        snapshot = replace(snapshot, packages=tuple(each for each in snapshot.packages if each.ecosystem == "pypi"))
-        pinned = [each for each in sorted(snapshot.packages) if is_pinned(each)]
+        pinned = [each for each in sorted(snapshot.of("pypi")) if is_pinned(each)]
         return _dumped(snapshot, [(each, _entry(each)) for each in pinned])
 
     def dump_beside(self, snapshot: Snapshot, files: Mapping[str, File], *, folder: str) -> str:
         """The lock with every package in a wheel of `files` (by canonical name), which lie in `folder` beside it."""
-        there = [each for each in sorted(snapshot.packages) if each.name in files and is_version(each.version)]
+        there = [each for each in sorted(snapshot.of("pypi")) if each.name in files and is_version(each.version)]
         return _dumped(snapshot, [(each, _beside(each, files[each.name], folder)) for each in there])
 
     def load(self, text: str, *, source: str, environment: str = "", base: Base | None = None) -> Snapshot:
@@ -89,6 +87,8 @@ class PylockToml:
 
 
 def _dumped(snapshot: Snapshot, entries: list[tuple[Package, pylock.Package]]) -> str:
+    # What conda installs has no place in it.
+    snapshot = replace(snapshot, packages=tuple(sorted(snapshot.of("pypi"))))
     listed = {each.name for each, _ in entries}
     system, _, machine = snapshot.platform.partition("-")
     minor = ".".join(snapshot.language_version.split(".")[:2])
@@ -101,7 +101,7 @@ def _dumped(snapshot: Snapshot, entries: list[tuple[Package, pylock.Package]]) -
             replace(entry, tool={"venvoy": {"tree": package.tree}}) if package.tree else entry
             for package, entry in entries
         ],
-        tool={"venvoy": _remarks(snapshot, [each for each in sorted(snapshot.packages) if each.name not in listed])},
+        tool={"venvoy": _remarks(snapshot, [each for each in snapshot.packages if each.name not in listed])},
     )
     lock.validate()
     return tomli_w.dumps(lock.to_dict())

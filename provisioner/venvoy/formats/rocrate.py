@@ -10,8 +10,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from ..model import Package, Snapshot
-from .conda_lock import CondaLock
-from .pylock import PylockToml
+from .locks import LOCKS
 from .requirements import address
 
 if TYPE_CHECKING:  # 400 ms to import, and it is for this alone
@@ -51,7 +50,7 @@ class RoCrate:
     filename: str = "ro-crate-metadata.json"
 
     def dump(self, snapshot: Snapshot, runs: tuple[Ran, ...] = (), inputs: tuple[Part, ...] = ()) -> str:
-        """The crate of the lock beside it (`lock_form`); with `runs` a Process Run Crate of these notebooks."""
+        """The crate of the lock beside it (`locks.LOCKS`); with `runs` a Process Run Crate of these notebooks."""
         from rocrate.rocrate import ROCrate  # noqa: PLC0415
 
         crate = ROCrate()
@@ -75,14 +74,9 @@ class RoCrate:
 
 def lock(snapshot: Snapshot) -> Part:
     """The lock that lies beside the metadata."""
-    form = lock_form(snapshot)
+    form = LOCKS[snapshot.kind]
     content = form.dump(snapshot).encode()
     return Part(path=form.filename, size=len(content), sha256=sha256(content).hexdigest())
-
-
-def lock_form(snapshot: Snapshot) -> PylockToml | CondaLock:
-    """In which words the lock is written."""
-    return CondaLock() if snapshot.kind == "conda" else PylockToml()
 
 
 def _environment(crate: ROCrate, snapshot: Snapshot) -> Entity:

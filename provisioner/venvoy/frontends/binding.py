@@ -21,12 +21,13 @@ from typing import Any
 
 from ..actions import locks
 from ..errors import InvalidInput
+from ..formats import locks as formats
 from ..store import NAME, Store
 from .kernelspecs import KEY
 
 LIMIT = 300
 """Bytes that the key takes at most, as it is written into a notebook."""
-LOCKS = tuple(each.filename for each in locks.LOCKS.values())
+LOCKS = tuple(each.filename for each in formats.LOCKS.values())
 """The names of locks: which one an environment has depends on what installs its packages."""
 _DIGEST_LENGTH = 64
 _PREFIX = "venvoy-"

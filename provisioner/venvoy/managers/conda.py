@@ -34,13 +34,18 @@ def embedded() -> bool:
         return False
 
 
-def job(request: Request) -> Job:
-    """Start the engine with one request. Raises RuntimeUnavailable where it is not installed."""
+def needed(otherwise: str = "what is here: venvoy package-managers") -> None:
+    """Raise RuntimeUnavailable where the engine is not installed; `otherwise` is what helps besides adding it."""
     if not embedded():
         raise RuntimeUnavailable(
             "conda packages need the conda engine, which is not installed beside venvoy",
-            hint=f"add it to the Python that venvoy runs in: {EXTRA}\nwhat is here: venvoy package-managers",
+            hint=f"add it to the Python that venvoy runs in: {EXTRA}\n{otherwise}".strip(),
         )
+
+
+def job(request: Request) -> Job:
+    """Start the engine with one request. Raises RuntimeUnavailable where it is not installed."""
+    needed()
     argv = (sys.executable, "-P", "-m", "venvoy.engine")
     return Job(argv=argv, stdin=dumped(request), cwd=Path("/"))
 

@@ -9,10 +9,8 @@ from typing import Any
 import click
 
 from ...formats import FORMATS
-from ...formats.platforms import PLATFORMS
-from ...formats.subdirs import LOCKED
 from ...store import Store
-from .options import FILE, actor, current_store, named, patient, usable
+from .options import FILE, actor, current_store, named, patient, platform_option, usable
 from .output import Output, output_of
 from .points import point_of
 
@@ -54,13 +52,7 @@ class _Words:
     "--output", "-o", "target", metavar="FILE", help="Where to; by default, or with -, a text goes to stdout."
 )
 @click.option("--point", metavar="POINT", help="A state of the history, and not the one of now.")
-@click.option(
-    "--platform",
-    "platforms",
-    multiple=True,
-    type=click.Choice([*PLATFORMS, *(each for each in LOCKED if each not in PLATFORMS), "all"]),
-    help="pylock, requirements, conda-lock, pixi: for other platforms, too (several times, or all).",
-)
+@platform_option("pylock, requirements, conda-lock, pixi: for other platforms, too (several times, or all).")
 @click.option("--builds", is_flag=True, help="yaml: conda packages with their build strings.")
 @click.option("--from-history", is_flag=True, help="yaml: only what was asked for, as it was asked for.")
 @click.option(

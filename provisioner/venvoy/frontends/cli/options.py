@@ -15,6 +15,8 @@ import click
 from ... import settings
 from ...actions.asked import without_secrets
 from ...errors import RuntimeUnavailable
+from ...formats.platforms import PLATFORMS
+from ...formats.subdirs import LOCKED
 from ...inventory import conda_meta
 from ...model import Actor, Environment
 from ...settings import DEFAULT_NAME
@@ -50,6 +52,12 @@ def named(function: Decorated) -> Decorated:
 
     argument = click.argument("position", metavar="[NAME]", required=False, shell_complete=environment_names)
     return name_option(argument(with_name))
+
+
+def platform_option(help: str) -> Callable[[Decorated], Decorated]:  # noqa: A002  # click's own name
+    """Add --platform, several times or "all"; the command is given them as `platforms`."""
+    names = dict.fromkeys((*LOCKED, *PLATFORMS, "all"))
+    return click.option("--platform", "platforms", multiple=True, type=click.Choice(list(names)), help=help)
 
 
 def name_option(function: Decorated) -> Decorated:

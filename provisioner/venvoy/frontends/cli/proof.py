@@ -13,6 +13,7 @@ from ...actions.verify import LEVELS, Level, Report, verify_archive, verify_envi
 from ...errors import InvalidInput
 from ...settings import DEFAULT_NAME
 from ...store import Store
+from ..binding import LOCKS
 from ..views.proof import page, report_view
 from ..views.view import moment
 from .options import FILE, current_store, environment_names, name_option, output, usable
@@ -82,13 +83,15 @@ def _is_file(store: Store, subject: str) -> bool:
 
 def _is_archive(store: Store, subject: str) -> bool:
     """Raises InvalidInput for a file that is not there, or is neither an archive nor a lock."""
-    if not _is_file(store, subject) or subject.endswith(".toml"):
+    if not _is_file(store, subject):
         return False
     if not Path(subject).is_file():
         raise InvalidInput(f"there is no {subject}")
-    if not subject.endswith(".zst"):
-        raise InvalidInput(f"{subject} is neither an archive (.tar.zst) nor a lock (pylock.toml)")
-    return True
+    if subject.endswith(".zst"):
+        return True
+    if not subject.endswith((".toml", "lock.yml", "lock.yaml")):
+        raise InvalidInput(f"{subject} is neither an archive (.tar.zst) nor a lock ({' or '.join(LOCKS)})")
+    return False
 
 
 def _code(report: Report, require: Level | None) -> int:

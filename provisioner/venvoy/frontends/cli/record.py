@@ -13,12 +13,10 @@ from ...actions.observe import observe
 from ...actions.prune import prunable
 from ...actions.prune import prune as pruned
 from ...actions.status import status as compared
-from ...formats.platforms import PLATFORMS
-from ...formats.subdirs import LOCKED
 from ...settings import DEFAULT_NAME
 from ...store import Store
 from ..views.record import checked_record_view, diff_view, frozen_view, history_view, pruned_view, status_view
-from .options import actor, agreed, current_store, name_option, named, output, patient, usable
+from .options import actor, agreed, current_store, name_option, named, output, patient, platform_option, usable
 from .output import Output
 from .points import is_name, point_of
 
@@ -100,13 +98,7 @@ def _meant(store: Store, words: tuple[str, ...], option: str | None) -> tuple[st
 @named
 @click.option("--include-dev", is_flag=True, help="Also what is there for development alone.")
 @click.option("--vendor", is_flag=True, help="Also keep the file of every package.")
-@click.option(
-    "--platform",
-    "platforms",
-    multiple=True,
-    type=click.Choice([*LOCKED, *(each for each in PLATFORMS if each not in LOCKED), "all"]),
-    help="conda: for other platforms, too (several times, or all).",
-)
+@platform_option("conda: for other platforms, too (several times, or all).")
 @output
 def freeze(name: str, *, include_dev: bool, vendor: bool, platforms: tuple[str, ...], out: Output) -> None:
     """Lock what is installed, every package with its url and hash.

@@ -8,8 +8,8 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ...actions.locks import lock_of
 from ...actions.status import Status
+from ...formats.locks import LOCKS
 from ...model import Diff, Environment
 from ..binding import Bound
 from .data import diff_data, diff_rows, environment_data, package_data
@@ -40,7 +40,7 @@ def info_view(
 ) -> View:
     packages = status.snapshot.packages
     own = status.snapshot.package("ipykernel")
-    lock = project / lock_of(env.runtime).filename
+    lock = project / LOCKS[env.runtime].filename
     rows = [
         ("packages in", f"{env.prefix}{' (adopted)' if env.adopted else ''}"),
         ("settings in", str(folder)),
