@@ -165,6 +165,16 @@ def test_a_server_that_fails_is_asked_again_and_then_given_up(shelf, tmp_path):
     assert time.monotonic() - began > 2
 
 
+def test_a_proxy_that_is_configured_is_stronger_than_the_environments(shelf, tmp_path, monkeypatch):
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    address = "http://channel.invalid/a.conda"
+    shelf.files[address] = b"by the proxy"
+    one = Wanted(urls=(address,), file=tmp_path / "a.conda", sha256=hashlib.sha256(b"by the proxy").hexdigest())
+
+    assert fetch([one], proxies={"http": shelf.address}) == ()
+    assert one.file.read_bytes() == b"by the proxy"
+
+
 def test_where_nobody_listens_that_is_the_reason(tmp_path, monkeypatch):
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     [missed] = fetch([Wanted(urls=("http://127.0.0.1:9/x",), file=tmp_path / "x", sha256="0" * 64)])

@@ -6,7 +6,7 @@ import hashlib
 import ssl
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import requests
 import truststore
 from requests import RequestException, Response, Session, exceptions
 from requests.adapters import HTTPAdapter
+from urllib3 import disable_warnings
+from urllib3.exceptions import InsecureRequestWarning
 
 from . import files
 from .model import OnProgress, Progress
@@ -56,15 +57,22 @@ class _Wrong(Exception):  # told as a reason
     pass
 
 
-def fetch(wanted: Sequence[Wanted], *, on_progress: OnProgress | None = None) -> tuple[Missed, ...]:
+def fetch(
+    wanted: Sequence[Wanted],
+    *,
+    trust: bool | str = True,
+    proxies: Mapping[str, str] | None = None,
+    on_progress: OnProgress | None = None,
+) -> tuple[Missed, ...]:
     """Download every file and check its hash before it gets its name; returns those that could not be had.
 
     What a break leaves of a file lies beside it as `.NAME.partial` and is gone on with. The system's certificates, its
-    proxies and the user's netrc are used.
+    proxies and the user's netrc are used, unless `trust` is a file or folder of certificates, or False for whoever it
+    is, and `proxies` has one for "http" or "https".
     """
     tally = _Tally(on_progress)
     pool = ThreadPoolExecutor(max_workers=AT_ONCE, thread_name_prefix="venvoy-fetch")
-    with _session() as session:
+    with _session(trust=trust, proxies=proxies) as session:
         try:
             return tuple(each for each in pool.map(lambda one: _fetched(session, one, tally), wanted) if each)
         except BaseException:
@@ -199,10 +207,22 @@ def _goes_on(answer: Response, there: int) -> bool:
     return answer.status_code == 206 and answer.headers.get("Content-Range", "").startswith(f"bytes {there}-")
 
 
+class _Configured(Session):
+    """Asks every request with the same settings: of a session's own, those of the environment would be the stronger."""
+
+    settings: Mapping[str, Any]
+
+    def request(self, *args: Any, **kwargs: Any) -> Response:
+        return super().request(*args, **{**kwargs, **self.settings})
+
+
 @contextmanager
-def _session() -> Iterator[Session]:
-    with requests.Session() as session:
-        session.mount("https://", _SystemTrust(pool_maxsize=AT_ONCE))
+def _session(*, trust: bool | str = True, proxies: Mapping[str, str] | None = None) -> Iterator[Session]:
+    if trust is False:
+        disable_warnings(InsecureRequestWarning)  # the user has said so
+    with _Configured() as session:
+        session.settings = {"verify": trust, "proxies": dict(proxies or {})}
+        session.mount("https://", (_SystemTrust if trust is True else HTTPAdapter)(pool_maxsize=AT_ONCE))
         session.mount("http://", HTTPAdapter(pool_maxsize=AT_ONCE))
         yield session
 

@@ -48,6 +48,16 @@ def test_what_is_there_stays_at_its_version(engine, near, there):
     assert names(said["added"]) == ["needing"]
 
 
+@pytest.mark.parametrize("specs", [("plain>=1.5", "plain<3"), ("plain<3", "plain>=1.5"), ("plain=2.0", "plain")])
+def test_of_two_specs_for_one_package_both_hold(engine, near, there, specs):
+    near.add("plain", "3.0")
+    engine("change", specs=("needing", *specs))
+
+    assert there()["plain"] == "2.0"
+    with pytest.raises(CommandFailed, match="plain"):
+        engine("change", specs=("plain<2", "plain>2"))
+
+
 def test_what_the_user_or_the_prefix_has_pinned_stays_where_it_is(engine, near, prefix, there):
     pinned = near.source(pinned=("plain <2",))
     engine("change", specs=("needing",), source=pinned)

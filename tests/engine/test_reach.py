@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from venvoy.actions import conda
+from venvoy.actions import channels, conda
 from venvoy.engine.request import Request, Source
 from venvoy.errors import CommandFailed
 from venvoy.inventory import conda_files, conda_meta
-from venvoy.model import Progress
+from venvoy.model import Package, Progress
 
 
 @pytest.fixture
@@ -142,11 +142,16 @@ def test_a_certificate_of_an_institution_is_trusted_where_that_is_configured(
 
     engine("change", specs=("plain",), source=Source(channels=(secured,), ssl=said))
 
-    assert [each.package().channel for each in conda_meta.records(prefix)] == [secured]
+    [record] = conda_meta.records(prefix)
+    assert record.package().channel == secured
+    assert channels.bring((record.package(),), prefix / "kept", Source(ssl=said)) == {}
 
 
 @pytest.mark.parametrize("said", [True, "truststore"])
-def test_a_certificate_that_nobody_knows_is_not_trusted(engine, prefix, secured, said):
+def test_a_certificate_that_nobody_knows_is_not_trusted(engine, near, prefix, secured, said):
+    url = near.pin(near.folder / "noarch/plain-1.0-0.conda").url.replace(near.address, secured)
+    plain = Package(ecosystem="conda", name="plain", version="1.0", channel=secured, url=url, sha256="0" * 64)
+    assert channels.bring((plain,), prefix, Source(ssl=said)) == {url: "127.0.0.1: its certificate is not trusted"}
     with pytest.raises(CommandFailed) as caught:
         engine("change", specs=("plain",), source=Source(channels=(secured,), ssl=said))
 

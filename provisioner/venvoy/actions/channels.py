@@ -9,7 +9,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from .. import fetch, files
-from ..engine.request import Source, place
+from ..engine.request import OF_THE_SYSTEM, Source, place
 from ..errors import InvalidInput
 from ..formats import repodata
 from ..inventory import conda_file
@@ -36,8 +36,8 @@ def bring(
 ) -> Mapping[str, str]:
     """Put every package's file into the folder; returns, by url, why those could not be had that are missing.
 
-    What is there already stays. They come from the user's mirrors and else from their own addresses, and every hash is
-    checked. Raises InvalidInput as `lies_at`.
+    What is there already stays. They come from the user's mirrors and else from their own addresses, through the
+    proxies and from whom the source trusts, and every hash is checked. Raises InvalidInput as `lies_at`.
     """
     lost = {each.url: "its record has no sha256" for each in packages if not each.sha256}
     absent = [each for each in packages if each.sha256 and not _is_there(each, folder / lies_at(each))]
@@ -50,7 +50,9 @@ def bring(
     }
     for one in wanted.values():
         one.file.parent.mkdir(parents=True, exist_ok=True)
-    missed = {each.wanted.file: each.reason for each in fetch.fetch(tuple(wanted.values()), on_progress=on_progress)}
+    trust = True if source.ssl == OF_THE_SYSTEM else source.ssl
+    found = fetch.fetch(tuple(wanted.values()), trust=trust, proxies=source.proxies, on_progress=on_progress)
+    missed = {each.wanted.file: each.reason for each in found}
     return lost | {url: missed[one.file] for url, one in wanted.items() if one.file in missed}
 
 

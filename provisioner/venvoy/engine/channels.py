@@ -20,10 +20,7 @@ from typing import Any, BinaryIO
 from rattler import Client, Gateway, SourceConfig
 from rattler.config import Config
 
-from .request import Source, place
-
-_OF_THE_SYSTEM = "truststore"
-"""What conda calls the certificates that the system trusts."""
+from .request import OF_THE_SYSTEM, Source, place
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +47,7 @@ def _all_channels(source: Source) -> tuple[str, ...]:
 
 
 def _opened(source: Source, mirrors: Mapping[str, tuple[str, ...]]) -> Reach:
-    if isinstance(source.ssl, str) and source.ssl != _OF_THE_SYSTEM:
+    if isinstance(source.ssl, str) and source.ssl != OF_THE_SYSTEM:
         # The only way to have rattler trust a file: it reads this as OpenSSL does, and the process is ours alone.
         os.environ["SSL_CERT_DIR" if Path(source.ssl).is_dir() else "SSL_CERT_FILE"] = source.ssl
     config = Config.from_toml(_settings(source, mirrors))

@@ -53,7 +53,8 @@ async def change(reach: Reach, request: Request) -> dict[str, Any]:
             list(asked.values()),
             platform=str(Subdir.current()),
             locked=[each for each in there if not _freed(each, request)],
-            constraints=(*_python_stays(there, request), *_pinned(prefix)),
+            # Of two specs for one package the second is kept as what was asked for; both hold.
+            constraints=(*_python_stays(there, request), *_pinned(prefix), *request.specs),
             as_of=request.as_of,
         )
         return await _brought(reach, request, records, asked, there)

@@ -9,6 +9,8 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
+OF_THE_SYSTEM = "truststore"
+"""What conda calls the certificates that the system trusts (`Source.ssl`)."""
 UNFINISHED = "venvoy-unfinished"
 """The file in conda-meta that is there while a prefix is brought from one state to another: what it was to become."""
 LOCK = ".venvoy.lock"
