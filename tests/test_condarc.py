@@ -283,6 +283,19 @@ def test_certificates_are_checked_as_it_says(said, home, written, meant):
     assert said({".condarc": f"ssl_verify: {written}\n"}).ssl_verify == expected
 
 
+def test_what_a_prefix_has_pinned_is_read_behind_what_is_configured(tmp_path):
+    (tmp_path / "conda-meta").mkdir()
+    (tmp_path / ".condarc").write_text("pinned_packages: [scipy]\n")
+    pinned = tmp_path / "conda-meta/pinned"
+    pinned.write_bytes(b"\xef\xbb\xbfnumpy 1.*  # why\r\n\r\n# nothing\npython=3.11\n")
+
+    assert conda_config({}, prefix=tmp_path, system=()).pinned == ("scipy", "numpy 1.*", "python=3.11")
+
+    pinned.write_bytes(b"\xe9")
+    with pytest.raises(InvalidInput, match=f"cannot read {pinned}"):
+        conda_config({}, prefix=tmp_path, system=())
+
+
 def test_older_names_of_keys_are_read_and_the_newer_is_stronger(said):
     config = said({".condarc": "verify_ssl: false\nchannel: [a]\nchannels: [b]\n"})
 

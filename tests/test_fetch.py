@@ -6,7 +6,7 @@ import http.server
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -173,6 +173,16 @@ def test_a_proxy_that_is_configured_is_stronger_than_the_environments(shelf, tmp
 
     assert fetch([one], proxies={"http": shelf.address}) == ()
     assert one.file.read_bytes() == b"by the proxy"
+
+
+def test_the_environments_proxies_hold_for_what_the_configured_ones_are_not_for(shelf, tmp_path, monkeypatch):
+    monkeypatch.setenv("http_proxy", shelf.address)
+    shelf.files["http://other.invalid/b.conda"] = b"by the environment's"
+    told = hashlib.sha256(b"by the environment's").hexdigest()
+    by_proxy = Wanted(urls=("http://other.invalid/b.conda",), file=tmp_path / "b.conda", sha256=told)
+
+    direct = [replace(shelf.wanted("b.whl", tmp_path), file=tmp_path / f"{number}.whl") for number in range(9)]
+    assert fetch([by_proxy, *direct], proxies={"https": "http://127.0.0.1:9"}) == ()
 
 
 def test_where_nobody_listens_that_is_the_reason(tmp_path, monkeypatch):

@@ -33,6 +33,8 @@ _KINDS: Mapping[str, _Kind] = {
     "mirrored_channels": "map of lists",
 }
 _ALIASES = {"channels": "channel", "ssl_verify": "verify_ssl"}
+PINNED = Path("conda-meta/pinned")
+"""Where a prefix has its own pins."""
 _OF_MAMBA = ("channel_alias", "channel_priority", "default_channels", "offline", "pinned_packages", "ssl_verify")
 """The keys that mamba reads from variables of its own as well."""
 _TRUE = ("true", "yes", "on", "y", "1")
@@ -66,7 +68,7 @@ class CondaConfig:
     "strict", which differs only where a package of the first channel that has it does not fit and another's would.
 
     `ssl_verify` as a string is the path of certificates, or "truststore" for those of the system. `pinned` are
-    match specs that every solution must fit.
+    match specs that every solution must fit, those of the environment's own `conda-meta/pinned` among them.
     """
 
     channels: tuple[str, ...] = ("conda-forge",)
@@ -102,7 +104,7 @@ def conda_config(
         offline=_offline(said),
         ssl_verify=_ssl_verify(said),
         proxies={name: each.value for name, each in _map(said, "proxy_servers")},
-        pinned=_lines(said, "pinned_packages"),
+        pinned=(*_lines(said, "pinned_packages"), *(_pinned_in(prefix) if prefix else ())),
     )
     return replace(
         config, mirrors=dict(_mirrored(config, each, name) for name, each in _map(said, "mirrored_channels"))
@@ -404,6 +406,18 @@ def _ssl_verify(said: Mapping[str, _Said]) -> bool | str:
             hint="if it names a file: that is not there",
         )
     return str(_absolute(word))
+
+
+def _pinned_in(prefix: Path) -> Iterator[str]:
+    """What the environment's own file of pins has, a match spec on each line and remarks behind `#`."""
+    file = prefix / PINNED
+    try:
+        lines = file.read_text("utf-8-sig").splitlines()
+    except FileNotFoundError:
+        return
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidInput(f"cannot read {file}: {error}") from error
+    yield from (spec for each in lines if (spec := each.partition("#")[0].strip()))
 
 
 def _absolute(said: str) -> Path:

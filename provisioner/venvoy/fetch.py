@@ -213,15 +213,16 @@ class _Configured(Session):
     settings: Mapping[str, Any]
 
     def request(self, *args: Any, **kwargs: Any) -> Response:
-        return super().request(*args, **{**kwargs, **self.settings})
+        # It writes the environment's proxies into the mapping that it is given.
+        return super().request(*args, **{**kwargs, **self.settings, "proxies": dict(self.settings["proxies"])})
 
 
 @contextmanager
 def _session(*, trust: bool | str = True, proxies: Mapping[str, str] | None = None) -> Iterator[Session]:
     if trust is False:
-        disable_warnings(InsecureRequestWarning)  # the user has said so
+        disable_warnings(InsecureRequestWarning)  # the user has said so, and each request would tell it
     with _Configured() as session:
-        session.settings = {"verify": trust, "proxies": dict(proxies or {})}
+        session.settings = {"verify": trust, "proxies": proxies or {}}
         session.mount("https://", (_SystemTrust if trust is True else HTTPAdapter)(pool_maxsize=AT_ONCE))
         session.mount("http://", HTTPAdapter(pool_maxsize=AT_ONCE))
         yield session

@@ -116,6 +116,21 @@ def test_a_lock_is_for_every_platform_at_once(ours):
     assert ours("freeze", "demo", "--platform", "amiga").code == 2
 
 
+def test_what_is_pinned_in_a_prefix_holds_in_the_one_that_replaces_it(ours):
+    ours.done("init", "demo", "--runtime", "conda", "--python", "3.12", "--conda", "tool")
+    pinned = ours.store.environment("demo").prefix / "conda-meta/pinned"
+    pinned.write_text("marker <2  # as in the paper\n")
+
+    ours.done("init", "demo", "--force", "--conda", "marker", "--runtime", "conda", "--python", "3.12")
+
+    assert pinned.read_text() == "marker <2  # as in the paper\n"
+    packages = {each["name"]: each["version"] for each in ours.json("show", "demo")["packages"]}
+    assert packages["marker"] == "1.0"
+    refused = ours("install", "demo", "marker=2.0")
+    assert refused.code == 7
+    assert "pinned by pinned_packages or conda-meta/pinned: marker <2" in refused.err
+
+
 @pytest.mark.parametrize("form", ["conda-lock", "explicit", "pixi", "yaml", "lock"])
 def test_what_is_exported_is_restored(ours, form):
     ours.done("init", "demo", "--runtime", "conda", "--python", "3.12", "--conda", "tool", "--conda", "marker=1.0")

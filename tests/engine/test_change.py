@@ -48,29 +48,43 @@ def test_what_is_there_stays_at_its_version(engine, near, there):
     assert names(said["added"]) == ["needing"]
 
 
-@pytest.mark.parametrize("specs", [("plain>=1.5", "plain<3"), ("plain<3", "plain>=1.5"), ("plain=2.0", "plain")])
-def test_of_two_specs_for_one_package_both_hold(engine, near, there, specs):
+@pytest.mark.parametrize(
+    ("specs", "one"),
+    [(("plain>=1.5", "plain<3"), "plain >=1.5,<3"), (("plain<3", "plain >1|2.0"), "plain <3,(>1|==2.0)"),
+     (("plain=2.0", "plain"), "plain 2.0.*"), (("plain", "plain=2.0"), "plain 2.0.*"),
+     (("plain=2.0", "plain=2.0"), "plain=2.0")],
+)  # fmt: skip
+def test_two_specs_for_one_package_are_one_now_and_later(engine, near, there, specs, one):
     near.add("plain", "3.0")
-    engine("change", specs=("needing", *specs))
 
+    said = engine("change", specs=("needing", *specs))
+
+    assert (there()["plain"], said["specs"]["plain"]) == ("2.0", one)
+    engine("change", update=("*",))
     assert there()["plain"] == "2.0"
-    with pytest.raises(CommandFailed, match="plain"):
-        engine("change", specs=("plain<2", "plain>2"))
 
 
-def test_what_the_user_or_the_prefix_has_pinned_stays_where_it_is(engine, near, prefix, there):
+@pytest.mark.parametrize(
+    "specs", [("conda-forge::plain", "plain<2"), ("plain=2.0=0", "plain"), ("plain", "plain[subdir=noarch]")]
+)
+def test_two_specs_that_are_not_one_are_refused(engine, prefix, specs):
+    with pytest.raises(InvalidInput, match="plain is asked for twice"):
+        engine("change", specs=specs)
+
+    assert conda_meta.records(prefix) == ()
+
+
+def test_what_the_user_has_pinned_stays_where_it_is(engine, near, there):
     pinned = near.source(pinned=("plain <2",))
     engine("change", specs=("needing",), source=pinned)
     assert there() == {"needing": "1.0", "plain": "1.0"}
 
-    with pytest.raises(CommandFailed, match="plain"):
+    with pytest.raises(CommandFailed, match="pinned by pinned_packages or conda-meta/pinned: plain <2"):
         engine("change", specs=("plain=2.0",), source=pinned)
+    with pytest.raises(InvalidInput, match=r"'plain\[', which pinned_packages or conda-meta/pinned has"):
+        engine("change", specs=("plain",), source=near.source(pinned=("plain[",)))
 
-    (prefix / "conda-meta/pinned").write_text("# why: the paper\n\nplain =1.0  # as printed\n")
-    engine("change", specs=("needing",), update=("*",))
-    assert there() == {"needing": "1.0", "plain": "1.0"}
-    (prefix / "conda-meta/pinned").unlink()
-    engine("change", specs=("needing",), update=("*",))
+    engine("change", update=("*",))
     assert there() == {"needing": "1.0", "plain": "2.0"}
 
 

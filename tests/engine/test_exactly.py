@@ -110,6 +110,18 @@ def test_from_a_folder_that_has_them(exactly, near, pins, prefix, tmp_path, cach
     assert not list((cache.parent / "repodata").rglob("*.json"))
 
 
+def test_a_folder_needs_no_proxy(exactly, near, pins, prefix, tmp_path, monkeypatch):
+    shutil.copytree(near.folder, tmp_path / "kept" / place(near.address))
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    monkeypatch.setenv("NO_PROXY", "localhost")
+    monkeypatch.delenv("no_proxy", raising=False)
+
+    exactly(*pins, source=Source(channels=(near.address,), served=str(tmp_path / "kept"), offline=True))
+
+    assert whole(prefix)
+
+
 def test_a_file_that_the_folder_does_not_have_is_told(exactly, near, pins, prefix, tmp_path):
     folder = tmp_path / "kept"
     shutil.copytree(near.folder, folder / place(near.address))

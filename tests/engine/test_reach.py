@@ -47,7 +47,7 @@ def test_what_is_served_from_a_folder_is_not_for_the_other_users_of_the_machine(
     (tmp_path / "conda.example/a").mkdir(parents=True)
     (tmp_path / "conda.example/a/file").write_text("ours")
     asked = """
-import sys, urllib.error, urllib.request
+import socket, sys, urllib.error, urllib.request
 from pathlib import Path
 from venvoy.engine.channels import _serving
 
@@ -59,15 +59,21 @@ def code(address):
 
 with _serving(Path(sys.argv[1])) as address:
     bare, secret = address.rsplit("/", 1)
-    ways = (address, bare, f"{bare}/guess", f"{bare}/guess/..", f"{address}/..")
+    ways = (address, bare, f"{bare}/guess", f"{bare}/guess/..", f"{bare}/%C3%A9", f"{address}/../beside")
     print(len(secret), *(code(f"{each}/conda.example/a/file") for each in ways))
+    with socket.create_connection(("127.0.0.1", int(bare.rpartition(":")[2]))) as raw:
+        raw.sendall(b"GET /\\xe9/conda.example/a/file HTTP/1.0\\r\\n\\r\\n")
+        print(raw.recv(100).split()[1].decode())
 """
+    beside = tmp_path.parent / "beside/conda.example/a"
+    beside.mkdir(parents=True)
+    (beside / "file").write_text("another's")
 
-    said = subprocess.run([sys.executable, "-c", asked, tmp_path], capture_output=True, text=True, check=True).stdout
+    said = subprocess.run([sys.executable, "-c", asked, tmp_path], capture_output=True, text=True, check=True)
 
-    length, known, *others = said.split()
-    assert (int(length) > 20, known) == (True, "200")
-    assert others[:3] == ["404", "404", "404"]
+    length, known, *others = said.stdout.split()
+    assert (int(length) > 20, known, others) == (True, "200", ["404"] * 6)
+    assert said.stderr == ""
 
 
 def test_a_prefix_is_changed_without_a_network_from_what_was_fetched_before(engine, near, prefix, tmp_path):

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from .. import files, process, runtimes
+from ..condarc import PINNED
 from ..engine.request import name_in
 from ..errors import EnvironmentExists, InvalidInput
 from ..formats.dockerfile import MICROMAMBA
@@ -107,6 +108,7 @@ def create(
                 _begun(env, base, seed=plan.seed, on_line=on_line)
                 filled = fill or _from_files(texts, on_line)
             else:
+                _configured_as(old, _aside(env))
                 filled = fill or _solved(plan, actor, texts, on_line, on_progress)
             env = _filled(env, filled)
             store.commit(env, texts, keep=plan.keep)
@@ -271,6 +273,16 @@ def _filled(env: Environment, fill: Fill) -> Environment:
     return replace(env, python_version=version, conda_packages=tuple(each.spec for each in records if each.spec))
 
 
+def _configured_as(old: Environment | None, env: Environment) -> None:
+    """What the user has put into a conda prefix for conda holds in the one that replaces it."""
+    if old is None:
+        return
+    for name in (PINNED, ".condarc", ".mambarc"):
+        file = old.prefix / name
+        if file.is_file():
+            files.replace(env.prefix / name, file.read_bytes())
+
+
 def _aside(env: Environment) -> Environment:
     aside = replace(env, prefix=generation_folder(env.prefix, env.generation or ""))
     aside.prefix.parent.mkdir(parents=True, exist_ok=True)
@@ -285,7 +297,7 @@ def _solved(
     def fill(env: Environment) -> None:
         conda.fill(
             env,
-            conda.source((*env.channels, *conda.named_in(env.conda_packages))),
+            conda.source((*env.channels, *conda.named_in(env.conda_packages)), prefix=env.prefix),
             env.conda_packages,
             scripts=plan.scripts,
             command=actor.command,

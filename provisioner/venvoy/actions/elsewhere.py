@@ -86,16 +86,18 @@ def _solved(env: Environment, locked: Snapshot, subdir: str) -> tuple[list[Packa
     asked = {name_in(each) for each in wishes} or {each.name for each in by_conda if each.direct}
     same = tuple(f"{each.name}=={each.version}" for each in by_conda if each.name in asked)
     held = tuple(f"{each.name}=={each.version}" for each in by_conda)
+    source = conda.source(env.channels, prefix=env.prefix)
     tries = (
-        (same, held, ""),
-        (same, (), "what came along has other versions than here"),
-        (wishes, (), "what was asked for has other versions than here"),
+        # What is here may be against a pin; the same elsewhere is still the same.
+        (same, held, replace(source, pinned=()), ""),
+        (same, (), source, "what came along has other versions than here"),
+        (wishes, (), source, "what was asked for has other versions than here"),
     )
     refused: CommandFailed | None = None
-    for specs, constraints, remark in tries:
+    for specs, constraints, way, remark in tries:
         request = Request(
             verb="solve",
-            source=conda.source(env.channels, prefix=env.prefix),
+            source=way,
             specs=specs,
             constraints=constraints,
             platforms=(subdir,),

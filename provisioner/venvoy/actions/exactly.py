@@ -68,7 +68,7 @@ def _source(env: Environment, packages: tuple[Package, ...], stock: Stock) -> So
     channels = conda.channels_of(packages)
     if stock.channels is not None:
         return conda.served(channels, stock.channels, cache=stock.cache)
-    return conda.source(channels or env.channels, offline=stock.offline)
+    return conda.source(channels or env.channels, offline=stock.offline, prefix=env.prefix)
 
 
 def _from_index(store: Store, env: Environment, snapshot: Snapshot, stock: Stock, on_line: OnLine | None) -> None:

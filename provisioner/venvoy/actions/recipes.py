@@ -213,7 +213,7 @@ def _of_conda_wish(store: Store, said: Read, wish: Wish, how: How) -> Recipe:
     def fill(env: Environment) -> None:
         conda.fill(
             env,
-            conda.source(channels, offline=how.offline),
+            conda.source(channels, offline=how.offline, prefix=env.prefix),
             specs,
             as_of=then,
             scripts=how.scripts,

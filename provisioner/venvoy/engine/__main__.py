@@ -22,16 +22,17 @@ from rattler.exceptions import (
 )
 
 from .channels import Reach, reach
-from .prefix import Busy, Halfway, Unknown, cache_of, change, exactly, told
+from .prefix import Busy, Halfway, Twice, Unknown, cache_of, change, exactly, told
 from .records import Damaged, Unreachable, unpacked
 from .request import Failure, Request, loaded
-from .solving import solved
+from .solving import Unsatisfiable, WrongPin, solved
 
 _KINDS: tuple[tuple[tuple[type[Exception], ...], Failure], ...] = (
-    ((SolverError,), "unsatisfiable"),
+    ((SolverError, Unsatisfiable), "unsatisfiable"),
     ((GatewayError, FetchRepoDataError, Unreachable), "unreachable"),
     ((Damaged,), "damaged"),
-    ((DetectVirtualPackageError, InvalidMatchSpecError, InvalidVersionError, ParseSubdirError, Unknown), "input"),
+    ((InvalidMatchSpecError, InvalidVersionError, DetectVirtualPackageError, ParseSubdirError), "input"),
+    ((Twice, Unknown, WrongPin), "input"),
     ((Busy,), "busy"),
     ((Halfway,), "failed"),
 )

@@ -38,6 +38,8 @@ def reach(source: Source) -> Iterator[Reach]:
     if not source.served:
         yield _opened(source, source.mirrors)
         return
+    # Rattler would ask a proxy for this machine as well, and the process is ours alone.
+    os.environ["NO_PROXY"] = os.environ["no_proxy"] = "127.0.0.1"
     with _serving(Path(source.served)) as address:
         yield _opened(source, {f"{each}/": (f"{address}/{place(each)}/",) for each in _all_channels(source)})
 
@@ -99,7 +101,7 @@ class _Private(http.server.SimpleHTTPRequestHandler):
 
     def send_head(self) -> io.BytesIO | BinaryIO | None:
         _, first, rest = self.path.split("/", 2) if self.path.count("/") > 1 else ("", "", "")
-        if not secrets.compare_digest(first, self.secret):
+        if not secrets.compare_digest(first.encode("latin-1"), self.secret.encode()):
             self.send_error(HTTPStatus.NOT_FOUND)
             return None
         self.path = f"/{rest}"

@@ -38,6 +38,10 @@ class Unknown(Exception):
     """What should go is not there."""
 
 
+class Twice(Exception):
+    """One package is asked for by two specs that are not one."""
+
+
 class Halfway(Exception):
     """The installation ended when some of the prefix had changed."""
 
@@ -53,8 +57,7 @@ async def change(reach: Reach, request: Request) -> dict[str, Any]:
             list(asked.values()),
             platform=str(Subdir.current()),
             locked=[each for each in there if not _freed(each, request)],
-            # Of two specs for one package the second is kept as what was asked for; both hold.
-            constraints=(*_python_stays(there, request), *_pinned(prefix), *request.specs),
+            constraints=_python_stays(there, request),
             as_of=request.as_of,
         )
         return await _brought(reach, request, records, asked, there)
@@ -131,7 +134,23 @@ def _asked_with(request: Request, there: Sequence[PrefixRecord], prefix: Path) -
         raise Unknown(f"{', '.join(request.names)}: python needs it; name python as well if the whole is to go")
     kept = {name: spec for name, spec in asked.items() if name not in gone}
     freed = {name: name for name in request.update if name in kept and name != "*"}
-    return {**kept, **freed, **{name_of(each): each for each in request.specs}}
+    wanted: dict[str, str] = {}
+    for each in request.specs:
+        name = name_of(each)
+        wanted[name] = _both(wanted[name], each) if name in wanted else each
+    return {**kept, **freed, **wanted}
+
+
+def _both(one: str, other: str) -> str:
+    """Two specs for one package as one, so that both hold, now and at every later change. Raises Twice."""
+    if one == other:
+        return one
+    specs = MatchSpec(one), MatchSpec(other)
+    name = specs[0].name.normalized
+    versions = [str(each.version) for each in specs if each.version is not None]
+    if any(str(each) != (f"{name} {each.version}" if each.version is not None else name) for each in specs):
+        raise Twice(f"{name} is asked for twice, as {one!r} and as {other!r}; write it as one")
+    return f"{name} {','.join(f'({each})' if '|' in each else each for each in versions)}".strip()
 
 
 def _in_step(specs: Iterable[str], records: Iterable[RepoDataRecord]) -> dict[str, str]:
@@ -171,13 +190,6 @@ def _python_stays(there: Iterable[PrefixRecord], request: Request) -> tuple[str,
         return ()
     versions = [str(each.version) for each in there if each.name.normalized == "python"]
     return tuple(f"python {'.'.join(each.split('.')[:2])}.*" for each in versions)
-
-
-def _pinned(prefix: Path) -> Iterator[str]:
-    """The match specs that the environment's own file of pins holds, as conda reads it."""
-    file = prefix / "conda-meta/pinned"
-    if file.exists():
-        yield from (spec for each in file.read_text("utf-8").splitlines() if (spec := each.partition("#")[0].strip()))
 
 
 async def _brought(

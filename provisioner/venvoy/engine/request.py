@@ -26,7 +26,8 @@ class Source:
     `channels` are addresses, the first before the others; `mirrors` leads from the start of an address to those that
     are asked instead, and they may hold credentials. `served` is a folder that has files of channels, the address
     without its scheme being the path in it: an archive's. `ssl` is False, True or a file of certificates; `cache` is
-    the folder of unpacked packages, "" for the usual one. `pinned` are match specs that every solution must fit.
+    the folder of unpacked packages, "" for the usual one. `pinned` are match specs that every solution must fit in
+    version and build; rattler does not look at their channels.
     """
 
     channels: tuple[str, ...] = ()

@@ -18,6 +18,7 @@ from rattler import (
     VirtualPackageOverrides,
     solve,
 )
+from rattler.exceptions import InvalidMatchSpecError, SolverError
 from rattler.package import BuildString
 
 from .channels import Reach
@@ -33,6 +34,14 @@ ARCHSPEC = {
 }  # fmt: skip
 
 
+class Unsatisfiable(Exception):
+    """Nothing fits what is asked for and what the user has pinned."""
+
+
+class WrongPin(Exception):
+    """What the user has pinned is no match spec."""
+
+
 async def solved(
     reach: Reach,
     specs: Sequence[str | MatchSpec],
@@ -42,20 +51,38 @@ async def solved(
     constraints: Sequence[str] = (),
     as_of: str = "",
 ) -> list[RepoDataRecord]:
-    """The records that meet the specs on a platform, with the `locked` ones wherever they fit. Raises SolverError."""
-    return await solve(
-        reach.source.channels,
-        # Of plain text rattler asks more than conda does: it would not take `name=version=build`.
-        [MatchSpec(str(each)) for each in specs],
-        gateway=reach.gateway,
-        platforms=[Subdir(platform), Subdir("noarch")],
-        locked_packages=locked,
-        virtual_packages=virtual(platform),
-        channel_priority=ChannelPriority.Strict if reach.source.strict else ChannelPriority.Disabled,
-        constraints=[MatchSpec(each) for each in (*reach.source.pinned, *constraints)],
-        exclude_newer=datetime.fromisoformat(as_of) if as_of else None,
-        timestamp_policy="allow-missing",
-    )
+    """The records that meet the specs on a platform, with the `locked` ones wherever they fit.
+
+    Raises SolverError or, where the user has pinned something, Unsatisfiable; WrongPin.
+    """
+    pinned = reach.source.pinned
+    try:
+        return await solve(
+            reach.source.channels,
+            # Of plain text rattler asks more than conda does: it would not take `name=version=build`.
+            [MatchSpec(str(each)) for each in specs],
+            gateway=reach.gateway,
+            platforms=[Subdir(platform), Subdir("noarch")],
+            locked_packages=locked,
+            virtual_packages=virtual(platform),
+            channel_priority=ChannelPriority.Strict if reach.source.strict else ChannelPriority.Disabled,
+            constraints=[*map(_pin, pinned), *map(MatchSpec, constraints)],
+            exclude_newer=datetime.fromisoformat(as_of) if as_of else None,
+            timestamp_policy="allow-missing",
+        )
+    except SolverError as error:
+        if not pinned:
+            raise
+        raise Unsatisfiable(f"{error}\npinned by pinned_packages or conda-meta/pinned: {', '.join(pinned)}") from error
+
+
+def _pin(spec: str) -> MatchSpec:
+    try:
+        return MatchSpec(spec)
+    except InvalidMatchSpecError as error:
+        raise WrongPin(
+            f"{spec!r}, which pinned_packages or conda-meta/pinned has, is no match spec: {error}"
+        ) from error
 
 
 def virtual(platform: str) -> list[VirtualPackage | GenericVirtualPackage]:
