@@ -66,9 +66,9 @@ def fetch(
 ) -> tuple[Missed, ...]:
     """Download every file and check its hash before it gets its name; returns those that could not be had.
 
-    What a break leaves of a file lies beside it as `.NAME.partial` and is gone on with. The system's certificates, its
-    proxies and the user's netrc are used, unless `trust` is a file or folder of certificates, or False for whoever it
-    is, and `proxies` has one for "http" or "https".
+    What a break leaves of a file lies beside it as `.NAME.partial` and is gone on with. The user's netrc is used,
+    and so are the system's certificates, unless `trust` is a file or folder of others, or False for whoever it is, and
+    the system's proxies, unless `proxies` has one for "http" or "https".
     """
     tally = _Tally(on_progress)
     pool = ThreadPoolExecutor(max_workers=AT_ONCE, thread_name_prefix="venvoy-fetch")

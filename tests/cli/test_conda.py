@@ -8,6 +8,8 @@ from dataclasses import replace
 
 import pytest
 
+from venvoy.formats.conda_lock import CondaLock
+
 CONDA_FORGE = "https://conda.anaconda.org/conda-forge"
 
 
@@ -129,6 +131,19 @@ def test_what_is_pinned_in_a_prefix_holds_in_the_one_that_replaces_it(ours):
     refused = ours("install", "demo", "marker=2.0")
     assert refused.code == 7
     assert "pinned by pinned_packages or conda-meta/pinned: marker <2" in refused.err
+
+
+def test_a_pin_does_not_keep_a_lock_for_another_platform_from_what_is_here(ours):
+    ours.done("init", "demo", "--runtime", "conda", "--python", "3.12", "--conda", "marker=1.0")
+    (ours.store.environment("demo").prefix / "conda-meta/pinned").write_text("marker >1\n")
+
+    frozen = ours("freeze", "demo", "--platform", "osx-arm64")
+
+    assert (frozen.code, "other versions than here" in frozen.out + frozen.err) == (0, False)
+    lock = CondaLock().load(
+        (ours.store.project("demo") / "conda-lock.yml").read_text(), source="the lock", subdir="osx-arm64"
+    )
+    assert lock.package("marker").version == "1.0"
 
 
 @pytest.mark.parametrize("form", ["conda-lock", "explicit", "pixi", "yaml", "lock"])

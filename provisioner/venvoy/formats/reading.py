@@ -118,12 +118,10 @@ _WRITTEN: Sequence[tuple[re.Pattern[str], str]] = (
 
 def _kind(path: Path, text: str) -> str:
     name = path.name.lower()
-    told = next((kind for pattern, kind in _NAMED if pattern.fullmatch(name)), "")
-    yaml = name.endswith((".yml", ".yaml"))
-    seen = next((kind for pattern, kind in _WRITTEN if pattern.search(text)), "")
-    if told:
+    if told := next((kind for pattern, kind in _NAMED if pattern.fullmatch(name)), ""):
         return told
-    if yaml:
+    seen = next((kind for pattern, kind in _WRITTEN if pattern.search(text)), "")
+    if name.endswith((".yml", ".yaml")):
         return seen if seen in ("conda-lock", "pixi") else "yaml"
     return seen or "requirements"
 
