@@ -374,6 +374,8 @@ check_folders() {
 # What an active environment or a kernel sets would send the installation elsewhere.
 forget_environment() {
   unset VIRTUAL_ENV PYTHONHOME PYTHONPATH PIP_PYTHON PIP_PREFIX PIP_TARGET PIP_ROOT UV_PYTHON || :
+  # a machine from which npm's registry is not reached gets all but the sidebar
+  export VENVOY_LABEXTENSION="${VENVOY_LABEXTENSION:-optional}"
   export PIP_USER=0 PIP_NO_INPUT=1 PIP_DISABLE_PIP_VERSION_CHECK=1
   export UV_SYSTEM_CERTS="${UV_SYSTEM_CERTS:-true}" UV_NATIVE_TLS="${UV_NATIVE_TLS:-true}"
 }
@@ -465,6 +467,9 @@ print("Python", platform.python_version(), "from", sys.base_prefix)')" install_p
     "$after") say "Installed venvoy $after anew: $(short "$link")" ;;
     *) say "Updated venvoy $before to $after: $(short "$link")" ;;
   esac
+  if [ "$VENVOY_LABEXTENSION" != no ] && [ ! -f "$root/current/share/jupyter/labextensions/venvoy/package.json" ]; then
+    say "Note: it is without its sidebar for JupyterLab, which could not be built here; all else works. With npm's registry in reach, run this again."
+  fi
   if [ -n "$earlier" ] && [ "$earlier" != "$root" ] && [ -d "$earlier" ]; then
     say "Note: an earlier installation is still there; to remove it: sh install.sh --uninstall --prefix '$earlier'"
   fi

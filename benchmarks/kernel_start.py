@@ -31,7 +31,7 @@ def main() -> None:
         kernel = kernel_of(store, ours)
         kernelspecs.write(kernelspecs.spec(store, ours, encrypts=kernel.encrypts))
         stock = create(store, Plan(name="stock", python=wanted), actor=actor)
-        _stock_kernel(stock, home, kernel.version)
+        stock_kernel(stock, home, kernel.version)
         compare(
             f"kernel start, Python {wanted}, ipykernel {kernel.version}",
             {"venvoy": lambda: started("venvoy-ours"), "stock kernelspec": lambda: started("stock")},
@@ -39,7 +39,7 @@ def main() -> None:
         )
 
 
-def _stock_kernel(env: Environment, home: Path, version: str) -> None:
+def stock_kernel(env: Environment, home: Path, version: str) -> None:
     subprocess.run(
         [uv.program(), "pip", "install", "-q", "--system-certs", "--compile-bytecode", "--python", env.python,
          f"ipykernel=={version}"],

@@ -5,7 +5,21 @@ from __future__ import annotations
 import sys
 from importlib import import_module
 
-ALL = ("help", "snapshot", "cell_hook", "kernel_start", "init", "freeze", "carry", "conda", "conda_solve")
+ALL = (
+    "server",
+    "help",
+    "snapshot",
+    "cell_hook",
+    "kernel_start",
+    "init",
+    "freeze",
+    "carry",
+    "archive_containers",
+    "conda",
+    "conda_solve",
+    "containers",
+    "r",
+)
 
 if __name__ == "__main__":
     for name in sys.argv[1:] or ALL:

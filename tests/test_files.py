@@ -163,3 +163,22 @@ def test_a_lock_is_free_again_after_an_error(tmp_path):
 
     with files.locked(tmp_path / "lock", timeout=1):
         pass
+
+
+def test_what_others_write_is_read_where_it_is_a_file_and_not_too_large(tmp_path):
+    (tmp_path / "file").write_bytes(b"text")
+    (tmp_path / "link").symlink_to("file")
+    os.mkfifo(tmp_path / "pipe")
+    with (tmp_path / "large").open("wb") as stream:
+        stream.truncate(files.LARGEST + 1)
+
+    assert [files.content(tmp_path / each) for each in ("file", "link")] == [b"text"] * 2
+    assert (files.beginning(tmp_path / "file", 2), files.beginning(tmp_path / "large", 2)) == (b"te", b"\0\0")
+    with files.opened(tmp_path / "file") as stream:
+        assert stream.read() == b"text"
+    for name in ("pipe", "/dev/zero", "large", ".", "none"):
+        with pytest.raises(OSError):  # noqa: PT011  # each has its own words
+            files.content(tmp_path / name)
+    for read in (files.opened, lambda path: files.beginning(path, 1)):
+        with pytest.raises(OSError, match="it is no file"):
+            read(tmp_path / "pipe")

@@ -6,6 +6,7 @@ import select
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,9 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from venvoy import process
+from venvoy import cancelling, process
 from venvoy.errors import CommandFailed, RuntimeUnavailable
-from venvoy.model import Command
+from venvoy.model import UNIQUE, Command
 
 
 def python(code: str, *arguments: str, **given: object) -> Command:
@@ -165,6 +166,16 @@ def test_a_failing_program_is_named_with_its_code_and_its_last_words():
     assert failed.value.code == 3
 
 
+def test_who_somebody_is_does_not_stand_in_what_a_program_complains_of():
+    code = "import sys; print('none of: http://bob:s3cret@h/cran, git@h:x', file=sys.stderr); sys.exit(1)"
+    heard = []
+
+    with pytest.raises(CommandFailed) as failed:
+        process.run(python(code), on_line=heard.append)
+
+    assert heard == failed.value.hint.splitlines() == ["none of: http://***@h/cran, git@h:x"]
+
+
 def test_a_program_that_a_signal_ended_is_told_from_one_that_exited():
     with pytest.raises(CommandFailed, match=r"was ended by signal 9 \(Killed\)") as failed:
         process.run(python("import os, signal; os.kill(os.getpid(), signal.SIGKILL)"))
@@ -200,6 +211,15 @@ def test_a_timeout_ends_the_program_and_what_it_started(tmp_path):
     until(lambda: not alive(int(file.read_text())))
 
 
+def test_a_timeout_holds_although_somebody_else_keeps_what_the_program_speaks_to():
+    started = time.monotonic()
+
+    with pytest.raises(CommandFailed, match="did not end within 1 seconds"):
+        process.run(Command(argv=("/bin/sh", "-c", "sleep 60 >/dev/null & exit 0")), timeout=1)
+
+    assert time.monotonic() - started < 20
+
+
 INTERRUPTED = """
 import sys
 from venvoy import process
@@ -209,6 +229,28 @@ try:
 except KeyboardInterrupt:
     sys.exit(33)
 """
+
+
+@pytest.mark.parametrize("stream", ["stdout", "stderr"])
+def test_a_program_that_talks_without_end_is_ended(stream):
+    with pytest.raises(CommandFailed, match="printed without end"):
+        process.run(python(f"import sys\nwhile True: sys.{stream}.write('x' * 1_000_000)"))
+
+
+def test_what_a_killed_program_leaves_running_is_ended_by_its_name(tmp_path):
+    told = tmp_path / "told"
+    last = ("/bin/sh", "-c", f'echo "$0" >{told}', f"name-{UNIQUE}")
+    argv = ("/bin/sh", "-c", "sleep 60", f"name-{UNIQUE}")
+
+    with pytest.raises(CommandFailed, match="did not end"):
+        process.run(Command(argv=argv, last=last), timeout=0.5)
+
+    first = told.read_text()
+    assert first.startswith("name-")
+    assert UNIQUE not in first
+    with pytest.raises(CommandFailed, match="did not end"):
+        process.run(Command(argv=argv, last=last), timeout=0.5)
+    assert told.read_text() != first
 
 
 @pytest.mark.parametrize(
@@ -226,6 +268,29 @@ def test_an_interrupt_ends_the_program_and_what_it_started(tmp_path, stubborn):
 
         assert ours.wait(timeout=20) == 33
     until(lambda: not alive(int(file.read_text())))
+
+
+def test_what_is_cancelled_ends_with_all_that_it_started_and_cleaning_up_is_not_cancelled(tmp_path):
+    file = tmp_path / "pid"
+    with cancelling.scope() as cancel:
+        watcher = threading.Thread(target=lambda: (until(lambda: file.exists() and file.read_text()), cancel()))
+        watcher.start()
+
+        with pytest.raises(cancelling.Cancelled):
+            process.run(python(GRANDCHILD + "time.sleep(60)", str(file)))
+        after = process.run(python("print(input())", stdin="cleaned up"))
+
+    watcher.join()
+    until(lambda: not alive(int(file.read_text())))
+    assert after == "cleaned up\n"
+
+
+def test_what_may_be_cancelled_and_is_not_gets_its_input_and_keeps_to_its_time():
+    slow = python("import sys, time; time.sleep(0.4); print(len(sys.stdin.read()))", stdin="x" * 300_000)
+    with cancelling.scope():
+        assert process.run(slow) == "300000\n"
+        with pytest.raises(CommandFailed, match=r"did not end within 0\.3 seconds"):
+            process.run(python("import time; time.sleep(60)"), timeout=0.3)
 
 
 def test_what_is_typed_at_our_terminal_does_not_reach_the_program():
@@ -387,3 +452,18 @@ def test_what_is_spawned_leads_a_session_and_has_exactly_the_variables_given():
         said, _ = child.communicate(b"lease")
 
     assert said.decode().splitlines() == ["True ['LC_ALL', 'ONE']", "lease"]
+
+
+def test_a_program_that_prints_without_end_is_ended():
+    started = time.monotonic()
+
+    with pytest.raises(CommandFailed, match="printed without end"):
+        process.run(Command(argv=("yes",)), limit=1_000_000, timeout=60)
+
+    assert time.monotonic() - started < 30
+
+
+def test_within_its_limit_all_is_returned():
+    text = "ä" * 100_000
+
+    assert process.run(Command(argv=("cat",), stdin=text), limit=len(text)) == text

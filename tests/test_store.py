@@ -1,6 +1,9 @@
 """config.yaml and the folders: what is written is read again, and what is wrong is named with its line."""
 
 import shutil
+import stat
+import subprocess
+import sys
 import threading
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -119,7 +122,7 @@ def test_saving_what_was_read_changes_nothing_that_stood_there(store, written):
         (("dev_packages: []", "dev_packages: pytest"), 13, "dev_packages must be a list of requirements"),
         (("  - pandas", "  - 3"), 10, "packages must be a list of requirements"),
         (("dev_packages: []", "dev_packages:"), 13, "dev_packages must be a list of requirements, not None"),
-        (("# my thesis", "runtime: docker"), 1, "runtime must be venv or conda, not 'docker'"),
+        (("# my thesis", "runtime: lxc"), 1, "runtime must be one of venv, conda, docker"),
         (("# my thesis", "language: julia"), 1, "language must be python or r"),
         (("# my thesis", "env_file: .env"), 1, "env_file must be a list of paths"),
         (("# my thesis", "name: other"), 2, "name"),
@@ -256,3 +259,28 @@ def test_two_writers_of_one_config_leave_one_of_the_two(store, full):
         each.join()
 
     assert len(set(store.environment("demo").packages)) == 1
+
+
+def test_a_scratch_folder_is_ones_own_and_gone_afterwards(store):
+    with store.scratch() as folder:
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+        (folder / "file").touch()
+    assert not list(folder.parent.iterdir())
+
+
+def test_what_a_killed_one_left_in_scratch_goes_and_what_is_in_use_stays(store):
+    program = (
+        "import os, sys; from pathlib import Path; from dataclasses import replace\n"
+        "from venvoy import settings; from venvoy.store import Store\n"
+        "store = Store(replace(settings.current(), home=Path(sys.argv[1])))\n"
+        "with store.scratch() as folder: print(folder, flush=True); os.kill(os.getpid(), 9)"
+    )
+    argv = [sys.executable, "-c", program, str(store.settings.home)]
+    killed = Path(subprocess.run(argv, stdout=subprocess.PIPE, text=True, check=False).stdout.strip())
+    assert killed.is_dir()
+
+    with store.scratch() as first, store.scratch() as second:
+        assert first.is_dir()
+        assert sorted(each.name for each in first.parent.iterdir() if each.is_dir()) == sorted(
+            [first.name, second.name]
+        )

@@ -11,9 +11,11 @@ MODULES = sorted(SOURCE.rglob("*.py"))
 WRITERS = {
     "files.py", "store.py", "session.py", "guest/shim.py", "guest/startup.py",
     # streams that are too large to be held: downloads and archives
-    "fetch.py", "actions/packing.py", "actions/unpacking.py", "guest/restore.py",
+    "fetch.py", "actions/packing.py", "actions/r_built.py", "actions/rootfs.py", "actions/spread.py", "actions/unpacking.py", "guest/restore.py",
 }  # fmt: skip
 READERS_OF_ENVIRON = {"condarc.py", "settings.py", "process.py"}
+STARTERS = {"start_of.py", "permission.py"}
+"""The door, and who asks on paper what a runtime can give."""
 WRITING = {"write_text", "write_bytes", "symlink_to", "unlink", "rmtree", "chmod", "touch"}
 
 
@@ -61,3 +63,21 @@ def test_only_the_guest_catches_everything(path):
         if isinstance(handler, ast.ExceptHandler) and isinstance(handler.type, ast.Name)
     ]
     assert "Exception" not in caught
+
+
+@pytest.mark.parametrize("path", MODULES, ids=_room)
+def test_what_runs_in_an_environment_goes_through_one_door(path):
+    room = _room(path)
+    if not room.startswith(("actions/", "frontends/")) or path.name in STARTERS:
+        return
+
+    # A runtime is asked for the command of (env, job); click's and our own `command` take other arguments.
+    asked = [
+        node.lineno
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr == "command"
+        and (len(node.args) == 2 or "get" in ast.unparse(node.func.value))
+    ]
+    assert not asked

@@ -12,3 +12,8 @@ def load_ipython_extension(shell: Any) -> None:
     from .frontends.extension import load
 
     load(shell)
+
+
+def _jupyter_labextension_paths() -> list[dict[str, str]]:
+    """Where the built JupyterLab extension lies: what `jupyter-builder develop` links (JupyterLab's documentation)."""
+    return [{"src": "labextension", "dest": "venvoy"}]

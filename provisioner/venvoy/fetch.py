@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import ssl
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +22,7 @@ from requests.adapters import HTTPAdapter
 from urllib3 import disable_warnings
 from urllib3.exceptions import InsecureRequestWarning
 
-from . import files
+from . import cancelling, files
 from .model import OnProgress, Progress
 
 AT_ONCE = 8
@@ -71,15 +73,37 @@ def fetch(
     the system's proxies, unless `proxies` has one for "http" or "https".
     """
     tally = _Tally(on_progress)
-    pool = ThreadPoolExecutor(max_workers=AT_ONCE, thread_name_prefix="venvoy-fetch")
-    with _session(trust=trust, proxies=proxies) as session:
+    with session(trust=trust, proxies=proxies) as asking:
         try:
-            return tuple(each for each in pool.map(lambda one: _fetched(session, one, tally), wanted) if each)
+            return tuple(each for each in _side_by_side(lambda one: _fetched(asking, one, tally), wanted) if each)
         except BaseException:
             tally.stop.set()
             raise
-        finally:
-            pool.shutdown(cancel_futures=True)
+
+
+def _side_by_side(had: Callable[[Wanted], Missed | None], wanted: Sequence[Wanted]) -> Iterator[Missed | None]:
+    """What `had` returns for each, AT_ONCE at a time. Whoever is interrupted waits for no server that says nothing."""
+    futures: list[Future[Missed | None]] = [Future() for _ in wanted]
+    waiting = deque(zip(futures, wanted, strict=True))
+
+    def work() -> None:
+        while waiting:
+            with contextlib.suppress(IndexError):  # another thread was quicker
+                future, one = waiting.popleft()
+                try:
+                    future.set_result(had(one))
+                except BaseException as error:  # noqa: BLE001  # raised again where it is waited for
+                    future.set_exception(error)
+
+    for number in range(min(AT_ONCE, len(wanted))):
+        threading.Thread(target=work, name=f"venvoy-fetch-{number}", daemon=True).start()
+    try:
+        for future in futures:
+            while cancelling.possible() and not wait([future], timeout=cancelling.STEP).done:
+                cancelling.look()
+            yield future.result()
+    finally:
+        waiting.clear()
 
 
 def sizes(urls: Iterable[str]) -> dict[str, int]:
@@ -89,12 +113,12 @@ def sizes(urls: Iterable[str]) -> dict[str, int]:
     def asked(url: str) -> tuple[str, int | None]:
 
         try:
-            said = session.head(url, timeout=PATIENCE, allow_redirects=True)
+            said = asking.head(url, timeout=PATIENCE, allow_redirects=True)
             return url, int(said.headers["Content-Length"]) if said.ok else None
         except (RequestException, KeyError, ValueError):
             return url, None
 
-    with _session() as session, ThreadPoolExecutor(max_workers=AT_ONCE) as pool:
+    with session() as asking, ThreadPoolExecutor(max_workers=AT_ONCE) as pool:
         return {url: size for url, size in pool.map(asked, urls) if size is not None}
 
 
@@ -218,14 +242,15 @@ class _Configured(Session):
 
 
 @contextmanager
-def _session(*, trust: bool | str = True, proxies: Mapping[str, str] | None = None) -> Iterator[Session]:
+def session(*, trust: bool | str = True, proxies: Mapping[str, str] | None = None) -> Iterator[Session]:
+    """For requests with the settings that `fetch` has."""
     if trust is False:
         disable_warnings(InsecureRequestWarning)  # the user has said so, and each request would tell it
-    with _Configured() as session:
-        session.settings = {"verify": trust, "proxies": proxies or {}}
-        session.mount("https://", (_SystemTrust if trust is True else HTTPAdapter)(pool_maxsize=AT_ONCE))
-        session.mount("http://", HTTPAdapter(pool_maxsize=AT_ONCE))
-        yield session
+    with _Configured() as made:
+        made.settings = {"verify": trust, "proxies": proxies or {}}
+        made.mount("https://", (_SystemTrust if trust is True else HTTPAdapter)(pool_maxsize=AT_ONCE))
+        made.mount("http://", HTTPAdapter(pool_maxsize=AT_ONCE))
+        yield made
 
 
 def _plain(error: Exception) -> str:

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import io
 import os
 import secrets
 import shutil
+import stat
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from . import cancelling
+
 PRIVATE = 0o700
+LARGEST = 64 << 20
+"""Bytes of a file that programs of others write and that is read into memory."""
 
 
 def replace(path: Path, content: str | bytes, *, mode: int = 0o644, lasting: bool = True) -> None:
@@ -32,23 +40,71 @@ def replace(path: Path, content: str | bytes, *, mode: int = 0o644, lasting: boo
                 os.fsync(stream.fileno())
         Path(partial).chmod(mode)
         Path(partial).replace(path)
-    except BaseException:
+    except BaseException as error:
         Path(partial).unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.filename is None:
+            error.filename = str(path)  # the system does not say it of a disk that is full
         raise
+
+
+def content(path: str | Path) -> bytes:
+    """All of a file that others may write: it neither keeps us waiting nor fills the memory.
+
+    Raises OSError for what is no file (a pipe, a device, a folder), or is larger than LARGEST.
+    """
+    handle, size = _regular(path)
+    try:
+        if size > LARGEST:
+            raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), str(path))
+        return os.read(handle, size)
+    finally:
+        os.close(handle)
+
+
+def beginning(path: str | Path, size: int) -> bytes:
+    """The first `size` bytes of such a file. Raises OSError for what is none."""
+    handle, there = _regular(path)
+    try:
+        return os.read(handle, min(size, there))
+    finally:
+        os.close(handle)
+
+
+def opened(path: str | Path) -> io.BufferedReader:
+    """Such a file, to be read piece by piece. Raises OSError for what is none."""
+    return os.fdopen(_regular(path)[0], "rb")
+
+
+def _regular(path: str | Path) -> tuple[int, int]:
+    """A file that is open for reading, and its size, in as few steps as there are."""
+    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
+    status = os.fstat(handle)
+    if not stat.S_ISREG(status.st_mode):
+        os.close(handle)
+        raise OSError(errno.EINVAL, "it is no file", str(path))
+    return handle, status.st_size
+
+
+def state(path: Path) -> str:
+    """What is another once another file lies behind a path, or the file was changed. Raises OSError without a file."""
+    real = path.resolve(strict=True)
+    status = real.stat()
+    return f"{path}:{real}:{status.st_mtime_ns}:{status.st_size}"
 
 
 def sha256(path: Path) -> str:
     """The sha256 of a file's content, in hexadecimal."""
-    with path.open("rb") as stream:
+    with opened(path) as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def append(path: Path, line: str) -> None:
-    """Add one line at the end of `path`; the caller holds the lock."""
+def append(path: Path, line: str, *, lasting: bool = True) -> None:
+    """Add one line at the end of `path`; the caller holds the lock. Without `lasting` the disk is not waited for."""
     with path.open("ab") as stream:
         stream.write(line.encode() + b"\n")
         stream.flush()
-        os.fsync(stream.fileno())
+        if lasting:
+            os.fsync(stream.fileno())
 
 
 def cut(path: Path, size: int) -> None:
@@ -65,6 +121,23 @@ def link(path: Path, target: str) -> None:
     except BaseException:
         partial.unlink(missing_ok=True)
         raise
+
+
+def also(path: Path, source: Path) -> None:
+    """Have the file `source` at `path`, too: by another name of the same where that can be, else as a copy."""
+    try:
+        path.hardlink_to(source)
+    except OSError:
+        shutil.copyfile(source, path)
+
+
+def copy(source: Path, target: Path) -> None:
+    """Copy a file, or a folder with all that is in it, to where nothing is yet; the links in it stay links."""
+    if source.is_dir():
+        shutil.copytree(source, target, symlinks=True)
+    else:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(source, target)
 
 
 def private(folder: Path) -> Path:
@@ -89,15 +162,34 @@ def locked(path: Path, *, timeout: float = 60) -> Iterator[None]:
     Raises TimeoutError when somebody else holds it for longer than `timeout` seconds.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(path, thread_local=False, is_singleton=False)
     try:
-        with FileLock(path, timeout=timeout, thread_local=False, is_singleton=False):
-            yield
+        _acquire(lock, timeout)
     except Timeout as error:
         raise TimeoutError(f"{path} is held by another process") from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _acquire(lock: FileLock, timeout: float) -> None:
+    """Take it; who must wait for it may be cancelled. Raises Timeout."""
+    end = time.monotonic() + timeout
+    while (left := end - time.monotonic()) > cancelling.STEP and cancelling.possible():
+        try:
+            lock.acquire(timeout=cancelling.STEP)
+        except Timeout:
+            cancelling.look()
+        else:
+            return
+    lock.acquire(timeout=max(left, 0))
 
 
 def is_locked(path: Path) -> bool:
     """Whether somebody holds the lock file `path`, as far as we may know."""
+    if not path.parent.is_dir():
+        return False
     try:
         with locked(path, timeout=0):
             return False

@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -15,9 +15,11 @@ from typing import Any, Literal, get_args
 
 from . import files
 from .errors import InvalidInput
-from .model import Actor, Asked
+from .model import Actor, Asked, Image
 
 _TIMED = re.compile(r"environment_[0-9]{8}_[0-9]{6}(?:_[0-9]+)?\.yml")
+_IN_IMAGE = re.compile(r'^\{"base":"(contents:[0-9a-f]{64})"')
+"""How a snapshot begins that was taken in an image: its keys are sorted."""
 Event = Literal["change", "undo", "asked", "freeze", "import"]
 
 
@@ -28,7 +30,7 @@ class Entry:
     `event` is "change" where the snapshot differs from the entry before, "undo" where it does because the last change
     was taken back, "asked" where only somebody's wish was learnt, and "freeze" where the snapshot was locked.
     An "import" says from which archive (its manifest's digest, as what was asked for) the environment was made here.
-    `previous` is the digest of the line before, "" in the first.
+    `previous` is the digest of the line before, "" in the first. `stands_on` is the image as the runtime called it.
     """
 
     at: datetime
@@ -37,6 +39,7 @@ class Entry:
     asked: tuple[Asked, ...] = ()
     snapshot: str
     previous: str = ""
+    stands_on: Image | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,8 +55,10 @@ class History:
 
     ```
     environment.yml  environment_YYYYMMDD_HHMMSS.yml ...  .last_updated
-    .venvoy/log.jsonl  .venvoy/head  .venvoy/snapshots/DIGEST.json
+    .venvoy/log.jsonl  .venvoy/head  .venvoy/snapshots/DIGEST.json  .venvoy/bases/DIGEST.json
     ```
+
+    A base says what is in the image that snapshots were taken in; they name it in their key `base`.
 
     `head` has the digest of the log's last line, so that lines which were cut off are missed, too.
     """
@@ -83,13 +88,25 @@ class History:
         """The newest entry, or None where nothing was recorded yet."""
         return entries[-1] if (entries := self.entries()) else None
 
-    def append(self, event: Event, *, at: datetime, actor: Actor, asked: tuple[Asked, ...], snapshot: str) -> Entry:
+    def append(
+        self,
+        event: Event,
+        *,
+        at: datetime,
+        actor: Actor,
+        asked: tuple[Asked, ...],
+        snapshot: str,
+        stands_on: Image | None = None,
+    ) -> Entry:
         """Write one more line, chained to the one before by its digest; the caller holds the lock."""
         files.private(self.log.parent)
         self._mend()
         lines = self._bytes().splitlines()
         previous = _digest(lines[-1]) if lines else ""
-        entry = Entry(at=at, event=event, actor=actor, asked=asked, snapshot=snapshot, previous=previous)
+        image = Image(reference=stands_on.reference, digest=stands_on.digest) if stands_on else None
+        entry = Entry(
+            at=at, event=event, actor=actor, asked=asked, snapshot=snapshot, previous=previous, stands_on=image
+        )
         line = _line(entry)
         files.append(self.log, line)
         files.replace(self._head, f"{_digest(line.encode())}\n", lasting=False)
@@ -118,14 +135,25 @@ class History:
 
     def snapshot(self, digest: str) -> str:
         """The text of the snapshot with that digest. Raises InvalidInput where it is missing or was changed."""
-        file = self._snapshot(digest)
-        try:
-            written = file.read_bytes()
-        except FileNotFoundError:
-            raise InvalidInput(f"the snapshot {digest[:12]} is missing from {file.parent}") from None
-        if hashlib.sha256(written).hexdigest() != digest:
-            raise InvalidInput(f"{file} was changed: its content no longer has the digest in its name")
-        return written.decode()
+        return self._kept(self._snapshot(digest), f"the snapshot {digest[:12]}")
+
+    def keep_base(self, name: str, text: str) -> None:
+        """Store what is in an image once, under the name by which snapshots call it."""
+        target = self._base(name)
+        if not target.exists() or target.read_bytes() != text.encode():
+            files.replace(target, text)
+
+    def base(self, name: str) -> str:
+        """What is in the image that snapshots call so. Raises InvalidInput where it is missing or was changed."""
+        return self._kept(self._base(name), f"the base {name.rpartition(':')[2][:12]}")
+
+    def based_on(self, digest: str) -> str:
+        """The name of the base of the snapshot with that digest where that is an image's contents, else "".
+
+        Raises InvalidInput where the snapshot is missing or was changed.
+        """
+        found = _IN_IMAGE.search(self.snapshot(digest))
+        return found[1] if found else ""
 
     def save(self, text: str, *, at: datetime) -> Path:
         """Make `text` the latest environment.yml and keep a timed copy, which is returned."""
@@ -176,16 +204,33 @@ class History:
             )
 
     def _lost(self, lines: list[bytes]) -> Iterator[Problem]:
-        """Snapshots that entries name, and that are missing or changed."""
+        """Snapshots that entries name, and bases that these name, where they are missing or changed."""
         named: dict[str, int] = {}
         for number, line in enumerate(lines, 1):
             with contextlib.suppress(InvalidInput):
                 named.setdefault(self._parsed(line, number).snapshot, number)
+        seen: set[str] = set()
         for digest, number in named.items():
             try:
-                self.snapshot(digest)
+                name = self.based_on(digest)
+                if name and name not in seen:
+                    seen.add(name)
+                    self.base(name)
             except InvalidInput as error:
                 yield Problem(line=number, message=error.message)
+
+    def _kept(self, file: Path, called: str) -> str:
+        """The text of a file that has the digest of its content for a name."""
+        try:
+            written = file.read_bytes()
+        except FileNotFoundError:
+            raise InvalidInput(f"{called} is missing from {file.parent}") from None
+        if hashlib.sha256(written).hexdigest() != file.stem:
+            raise InvalidInput(f"{file} was changed: its content no longer has the digest in its name")
+        return written.decode()
+
+    def _base(self, name: str) -> Path:
+        return self.log.parent / "bases" / f"{name.rpartition(':')[2]}.json"
 
     def _snapshot(self, digest: str) -> Path:
         return self.log.parent / "snapshots" / f"{digest}.json"
@@ -225,6 +270,7 @@ class History:
                 asked=tuple(_asked(each) for each in said["asked"]),
                 snapshot=said["snapshot"],
                 previous=said["previous"],
+                stands_on=_image(said.get("stands_on")),
             )
         except (ValueError, KeyError, TypeError) as error:
             raise InvalidInput(f"{self.log}, line {number}: not an entry of the log ({error})") from error
@@ -244,10 +290,16 @@ def _asked(said: dict[str, Any]) -> Asked:
     return Asked(**{**said, "names": tuple(said["names"])})
 
 
+def _image(said: Mapping[str, str] | None) -> Image | None:
+    return Image(reference=said["reference"], digest=said["digest"]) if said else None
+
+
 def _line(entry: Entry) -> str:
-    return json.dumps(
-        asdict(entry) | {"at": _stamp(entry.at)}, sort_keys=True, separators=(",", ":"), ensure_ascii=False
-    )
+    said = asdict(entry) | {"at": _stamp(entry.at)}
+    del said["stands_on"]
+    if image := entry.stands_on:
+        said["stands_on"] = {"reference": image.reference, "digest": image.digest}
+    return json.dumps(said, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
 def _stamp(at: datetime) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import glob
 import io
+import json
 import os
 import re
 import secrets
@@ -15,12 +16,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from . import files
+from . import cancelling, containers, files
+from .containers import ENGINES, NETWORKS
 from .errors import EnvironmentNotFound, InvalidInput
 from .history import History
-from .model import Environment
+from .jobs import Jobs
+from .model import Container, Environment, Image, Language, Repository
 from .settings import Settings
 
+SECOND_OF_R = "-r"
+"""Ends the name of the R kernel of an environment that has a Python kernel, too."""
 NEXT = ".next"
 """Ends the names of files that wait for their generation to be swapped in."""
 NOTE = ".note"
@@ -37,7 +42,10 @@ class Store:
 
     ```
     HOME/environments/NAME/  config.yaml  requirements.txt  requirements-dev.txt  prefix -> .prefix-GENERATION
+                             images/DIGEST.json  Dockerfile  (of containers) compose.yaml  apptainer.def
     HOME/payloads/ABI/DIGEST/
+    HOME/scratch/            what is being made and carried; empty when nobody works
+    HOME/jobs/ID/            see `jobs`
     PROJECTS/NAME/           see `history.History`
     ```
     """
@@ -56,6 +64,27 @@ class Store:
     def bases(self) -> Path:
         """What interpreters said of themselves, one file each."""
         return self.settings.home / "bases"
+
+    @property
+    def images(self) -> Path:
+        """The SIFs that were made here, each with a note of what it was made of."""
+        return self.settings.home / "images"
+
+    @property
+    def jobs(self) -> Jobs:
+        """What takes long, and what took long lately."""
+        return Jobs(self.settings.home / "jobs")
+
+    @property
+    def identity(self) -> str:
+        """What tells these folders from all others, also from those of the same user: eight hexadecimal digits."""
+        file = self.settings.home / "identity"
+        with contextlib.suppress(FileNotFoundError):
+            return file.read_text("utf-8").strip()
+        with files.locked(self.settings.home / ".identity.lock"):
+            if not file.exists():
+                files.replace(file, f"{secrets.token_hex(4)}\n")
+        return file.read_text("utf-8").strip()
 
     def folder(self, name: str) -> Path:
         """The folder of the environment of that name, whether it is there or not. Raises InvalidInput."""
@@ -93,7 +122,34 @@ class Store:
             ) from None
         except UnicodeDecodeError as error:
             raise InvalidInput(f"{file} is not UTF-8: {error}") from error
-        return _environment(name, text, file)
+        return self._environment(name, text, file)
+
+    def salvaged(self, name: str) -> Environment:
+        """The environment, or what is known of one whose config.yaml is wrong: enough to remove or replace it.
+
+        Whatever that file says, a prefix counts as ours only where it is a link to a generation that lies beside it.
+        Raises EnvironmentNotFound.
+        """
+        try:
+            return self.environment(name)
+        except InvalidInput:
+            return self._wreck(name)
+
+    def _wreck(self, name: str) -> Environment:
+        folder = self.folder(name)
+        said = _words(folder / "config.yaml")
+        prefixes = (folder / str(said.get("prefix", "prefix")), folder / "prefix")
+        found = ((each, _generation_at(each)) for each in prefixes)
+        prefix, generation = next((each for each in found if each[1]), (folder / "prefix", None))
+        language, runtime = said.get("language"), said.get("runtime")
+        return Environment(
+            name=name,
+            prefix=prefix,
+            language="r" if language == "r" else "python",
+            runtime="conda" if runtime == "conda" else "venv",
+            generation=generation,
+            created=datetime.fromtimestamp(0, UTC),
+        )
 
     def at(self, prefix: Path) -> Environment | None:
         """The environment whose prefix is that folder, or None; one that cannot be read is passed over."""
@@ -111,6 +167,16 @@ class Store:
         previous = file.read_text("utf-8") if file.exists() else ""
         files.replace(file, _dump(env, previous, file.parent))
 
+    def image_notes(self, name: str) -> tuple[Image, ...]:
+        """Every image that the environment stands on, stood on, or can be taken back to. Raises InvalidInput."""
+        found = sorted((self.folder(name) / "images").glob("*.json"))
+        return tuple(containers.image(_image_note(each)) for each in found)
+
+    def note(self, name: str, image: Image) -> None:
+        """Keep what is known of an image, for going back to it."""
+        text = json.dumps(containers.image_written(image), indent=1, sort_keys=True)
+        files.replace(_note_of(self.folder(name), image.digest), f"{text}\n")
+
     def begin(self, env: Environment) -> None:
         """Note what is about to be built, so that wherever it lies it is found again should the build be cut short."""
         files.replace(self._beside(env, NOTE), _dump(env, "", self.folder(env.name)))
@@ -122,15 +188,22 @@ class Store:
         leaves the old environment, a crash after it the new one, which the next look finishes (`_roll_forward`).
         What the old one leaves behind is for `tidy`; with `keep` it stays, whole, as the first of `kept`.
         """
+        cancelling.too_late()  # what is committed is recorded as well
         folder = self.folder(env.name)
         config = folder / "config.yaml"
         previous = config.read_text("utf-8") if config.exists() else ""
         if previous:
-            old = _environment(env.name, previous, config)
-            if keep:
-                self._keep(old, previous)
+            try:
+                old = self._environment(env.name, previous, config)
+            except InvalidInput:
+                previous = ""  # nothing of it can be kept; what it stood on is found by `salvaged`
             else:
-                files.replace(self._beside(old, NOTE), previous)
+                if keep:
+                    self._keep(old, previous)
+                else:
+                    files.replace(self._beside(old, NOTE), previous)
+        if env.container:
+            self.note(env.name, env.container.image)
         for file, text in texts.items():
             files.replace(folder / f"{file}.{env.generation}{NEXT}", text)
         files.replace(self._beside(env, NEXT), _dump(env, previous, folder))
@@ -144,9 +217,7 @@ class Store:
 
         The packages of each lie in its `generation_folder`, written for the prefix that it has in common with all.
         """
-        self._roll_forward(name)
-        config = self.folder(name) / "config.yaml"
-        current = _environment(name, config.read_text("utf-8"), config) if config.exists() else None
+        current = self.salvaged(name) if self.exists(name) else None
         return self._kept(current) if current else ()
 
     def texts(self, kept: Environment) -> dict[str, str]:
@@ -173,7 +244,7 @@ class Store:
         return tuple(
             kept
             for note in notes
-            for kept in _noted(note)
+            for kept in self._noted(note)
             if kept.prefix == current.prefix
             and kept.generation != current.generation
             and generation_folder(kept.prefix, kept.generation or "").is_dir()
@@ -184,15 +255,13 @@ class Store:
 
         These are generations that nothing points to, links of prefixes that were given up, and files never committed.
         """
-        self._roll_forward(name)
         folder = self.folder(name)
-        config = folder / "config.yaml"
-        current = _environment(name, config.read_text("utf-8"), config) if config.exists() else None
+        current = self.salvaged(name) if self.exists(name) else None
         kept = {each.generation or "" for each in self._kept(current)} if current else set()
         trees = set(_unused(folder / "prefix", current))
         if current and current.generation:
             trees.update(_unused(current.prefix, current))
-        for built in (each for note in folder.glob("config.yaml.*") for each in _noted(note)):
+        for built in (each for note in folder.glob("config.yaml.*") for each in self._noted(note)):
             if current is None or built.generation != current.generation:
                 trees.update(_remains(built))
         if current:
@@ -218,7 +287,7 @@ class Store:
         folder = self.folder(name)
         for pending in folder.glob(f"config.yaml.*{NEXT}"):
             try:
-                env = _environment(name, pending.read_text("utf-8"), pending)
+                env = self._environment(name, pending.read_text("utf-8"), pending)
             except FileNotFoundError:
                 continue
             generation = generation_folder(env.prefix, env.generation or "")
@@ -240,6 +309,25 @@ class Store:
         files.remove(folder)
 
     @contextmanager
+    def scratch(self) -> Iterator[Path]:
+        """A private folder, on the disk where environments lie, that is gone afterwards.
+
+        What one who was killed has left is removed by the next who needs one.
+        """
+        above = files.private(self.settings.home / "scratch")
+        for left in above.glob("*.lock"):
+            if not files.is_locked(left):
+                files.remove(left.with_suffix(""))
+                files.remove(left)
+        folder = above / secrets.token_hex(6)
+        with files.locked(above / f"{folder.name}.lock"):
+            try:
+                yield files.private(folder)
+            finally:
+                files.remove(folder)
+                files.remove(above / f"{folder.name}.lock")
+
+    @contextmanager
     def held(self, name: str, *, timeout: float = 600) -> Iterator[None]:
         """Keep everybody else from changing the environment while it is built, installed into or removed."""
         with files.locked(self._lock(name), timeout=timeout):
@@ -251,6 +339,16 @@ class Store:
 
     def _lock(self, name: str) -> Path:
         return self.environments_folder / f".{checked_name(name)}.lock"
+
+    def _noted(self, note: Path) -> Iterator[Environment]:
+        """The generation that a copy of config.yaml speaks of."""
+        with contextlib.suppress(FileNotFoundError, InvalidInput):
+            env = self._environment(note.parent.name, note.read_text("utf-8"), note)
+            if env.generation:
+                yield env
+
+    def _environment(self, name: str, text: str, file: Path) -> Environment:
+        return _environment(name, text, file, self.settings)
 
 
 def generation_folder(prefix: Path, generation: str) -> Path:
@@ -292,16 +390,25 @@ def _remains(built: Environment) -> Iterator[Path]:
     yield from (link for link in (built.prefix, *partials) if _link_target(link) == generation.name)
 
 
-def _noted(note: Path) -> Iterator[Environment]:
-    """The generation that a copy of config.yaml speaks of."""
-    with contextlib.suppress(FileNotFoundError, InvalidInput):
-        env = _environment(note.parent.name, note.read_text("utf-8"), note)
-        if env.generation:
-            yield env
-
-
 def _link_target(prefix: Path) -> str | None:
     return os.readlink(prefix) if prefix.is_symlink() else None
+
+
+def _generation_at(prefix: Path) -> str | None:
+    """The generation that the link leads to, None where it is no link to one."""
+    name = (_link_target(prefix) or "").removeprefix(f".{prefix.name}-")
+    return name if GENERATION.fullmatch(name) else None
+
+
+def _words(file: Path) -> Mapping[str, Any]:
+    """What a config.yaml says that may be wrong in any way; nothing where it is no mapping."""
+    from ruamel.yaml.error import YAMLError  # noqa: PLC0415  # see _yaml
+
+    try:
+        said = _yaml().load(file.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError, YAMLError):
+        return {}
+    return said if isinstance(said, dict) else {}
 
 
 def checked_name(name: str) -> str:
@@ -322,11 +429,33 @@ def _texts(value: object) -> bool:
     return isinstance(value, list) and all(isinstance(each, str) for each in value)
 
 
+_REPOSITORY = re.compile(r"([A-Za-z][\w.-]*)=((?:https?|file)://[^\s\"'\\]+)", re.ASCII)
+
+
+def _repositories(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(each, str) and _REPOSITORY.fullmatch(each) for each in value)
+
+
+def _repository(said: str) -> Repository:
+    name, _, url = said.partition("=")
+    return Repository(name=name, url=url.rstrip("/"))
+
+
+def _flag(value: object) -> bool:
+    return isinstance(value, bool)
+
+
+def _word(value: object) -> bool:
+    return isinstance(value, str | int) and not isinstance(value, bool)
+
+
 KEYS: dict[str, tuple[Callable[[object], bool], str, bool]] = {
     "name": (_text, "a string", True),
     "language": (lambda value: value in ("python", "r"), "python or r", False),
-    "runtime": (lambda value: value in ("venv", "conda"), "venv or conda", False),
+    "also": (lambda value: value == ["r"], "the list [r]", False),
+    "runtime": (lambda value: value in ("venv", "conda", *ENGINES), f"one of venv, conda, {', '.join(ENGINES)}", False),
     "python_version": (_text, "a string such as '3.12.1' (in quotes)", True),
+    "r_version": (_text, "a string such as '4.4.1' (in quotes)", False),
     "base": (_text, "the path of an interpreter", False),
     "base_image": (_text, "the name of an image", True),
     "prefix": (_text, "a path", True),
@@ -338,16 +467,37 @@ KEYS: dict[str, tuple[Callable[[object], bool], str, bool]] = {
         True,
     ),
     "channels": (_texts, "a list of channels", False),
+    "repositories": (_repositories, "a list of NAME=ADDRESS, as in CRAN=https://cloud.r-project.org", False),
     "conda_packages": (_texts, "a list of match specs", False),
-    "read_only": (lambda value: isinstance(value, bool), "true or false", False),
+    "read_only": (_flag, "true or false", False),
+    "record": (_flag, "true or false", False),
     "packages": (_texts, "a list of requirements", True),
+    "r_packages": (_texts, "a list of R packages", False),
     "dev_packages": (_texts, "a list of requirements", True),
     "env_file": (_texts, "a list of paths", False),
+    "image": (_text, "the name of an image", False),
+    "image_digest": (_text, "the digest of an image", False),
+    "image_file": (_text, "the path of an image", False),
+    "image_path": (_text, "the PATH of an image", False),
+    "image_registered": (_text, "NAME@sha256:…, as a registry has it", False),
+    "system_packages": (_texts, "a list of packages of the image's system", False),
+    "image_made_of": (_text, "the digest of an image", False),
+    "engine": (lambda value: value in ENGINES, f"one of {', '.join(ENGINES)}", False),
+    "rootless": (_flag, "true or false", False),
+    "gpus": (_word, "all, or numbers", False),
+    "cpus": (lambda value: isinstance(value, int | float), "a number", False),
+    "memory": (_word, "a size such as 4g", False),
+    "shm_size": (_word, "a size such as 1g", False),
+    "network": (lambda value: value in NETWORKS, f"one of {', '.join(NETWORKS)}", False),
+    "devices": (_texts, "a list of devices", False),
+    "mounts": (_texts, "a list of mounts, SRC:DST or SRC:DST:ro", False),
+    "home": (_flag, "true or false", False),
+    "writable": (_flag, "true or false", False),
 }
 """The keys of config.yaml: what each must be, how that is said, and whether it must be there."""
 
 
-def _environment(name: str, text: str, file: Path) -> Environment:
+def _environment(name: str, text: str, file: Path, settings: Settings) -> Environment:
     said = _checked(text, file)
     if said["name"] != name:
         raise InvalidInput(f"{file}: name is {said['name']!r}, but the folder is {name!r}")
@@ -355,8 +505,10 @@ def _environment(name: str, text: str, file: Path) -> Environment:
         name=name,
         prefix=file.parent / said["prefix"],
         language=said.get("language", "python"),
+        also=_also(said, file),
         runtime=said.get("runtime", "venv"),
         python_version=said["python_version"],
+        r_version=said.get("r_version", ""),
         base=Path(said["base"]) if "base" in said else None,
         base_image=said["base_image"],
         generation=said.get("generation"),
@@ -364,18 +516,59 @@ def _environment(name: str, text: str, file: Path) -> Environment:
         system=said["platform"]["system"],
         architecture=said["platform"]["architecture"],
         read_only=said.get("read_only", False),
+        record=said.get("record", True),
         channels=tuple(said.get("channels", ())),
+        repositories=tuple(_repository(each) for each in said.get("repositories", ())),
         conda_packages=tuple(said.get("conda_packages", ())),
         packages=tuple(said["packages"]),
+        r_packages=tuple(said.get("r_packages", ())),
         dev_packages=tuple(said["dev_packages"]),
         env_file=tuple(Path(each) for each in said.get("env_file", ())),
+        container=_container(said, file, settings),
     )
+
+
+def _also(said: Mapping[str, Any], file: Path) -> tuple[Language, ...]:
+    """R beside Python: no other pair lives in one prefix, nor does this one in a conda prefix."""
+    if "also" not in said:
+        return ()
+    if said.get("language", "python") != "python" or said.get("runtime") == "conda":
+        raise InvalidInput(f"{file}: also must not be there but beside language python, in a venv or a container")
+    return ("r",)
+
+
+def _container(said: Mapping[str, Any], file: Path, settings: Settings) -> Container | None:
+    if said.get("runtime") not in ENGINES:
+        return None
+    try:
+        note = _note_of(file.parent, containers.image(said).digest)
+        known = {**(_image_note(note) if note.exists() else {}), **said}
+        return containers.container(known, folder=file.parent, home=settings.user_home, users=settings.home / "users")
+    except InvalidInput as error:
+        raise InvalidInput(f"{file}: {error.message}", hint=error.hint) from error
+
+
+def _note_of(folder: Path, digest: str) -> Path:
+    return folder / "images" / f"{digest.partition(':')[2]}.json"
+
+
+def _image_note(file: Path) -> Mapping[str, Any]:
+    try:
+        said = json.loads(file.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise InvalidInput(f"{file} cannot be read: {error}") from error
+    if not isinstance(said, dict) or not all(
+        _texts(value) if key == "system_packages" else _text(value) for key, value in said.items()
+    ):
+        raise InvalidInput(f"{file} is no note of an image", hint=f"without it: rm {file}")
+    return said
 
 
 def _checked(text: str, file: Path) -> Mapping[str, Any]:
     from ruamel.yaml.error import MarkedYAMLError, YAMLError  # noqa: PLC0415  # see _yaml
 
-    mend = f"mend it in an editor, or see: venvoy configure --name {file.parent.name}"
+    name = file.parent.name
+    mend = f"mend it: venvoy configure {name} --edit\nor make it anew: venvoy init {name} --force"
     try:
         said = _yaml().load(text)
     except MarkedYAMLError as error:
@@ -388,7 +581,7 @@ def _checked(text: str, file: Path) -> Mapping[str, Any]:
     for key, value in said.items():
         line = said.lc.key(key)[0] + 1  # type: ignore[attr-defined]  # ruamel's CommentedMap
         if key not in KEYS:
-            raise InvalidInput(f"{file}, line {line}: unknown key {key!r}", hint=f"known: {', '.join(KEYS)}")
+            raise InvalidInput(f"{file}, line {line}: unknown key {key!r}", hint=f"{mend}\nknown: {', '.join(KEYS)}")
         accepts, form, _ = KEYS[key]
         if not accepts(value):
             raise InvalidInput(f"{file}, line {line}: {key} must be {form}, not {value!r}", hint=mend)
@@ -412,8 +605,10 @@ def _dump(env: Environment, previous: str, folder: Path) -> str:
     values: dict[str, Any] = {
         "name": env.name,
         "language": env.language,
+        "also": list(env.also) or None,
         "runtime": env.runtime,
         "python_version": env.python_version,
+        "r_version": env.r_version or None,
         "base": str(env.base) if env.base else None,
         "base_image": env.base_image,
         "prefix": str(env.prefix.relative_to(folder) if env.prefix.is_relative_to(folder) else env.prefix),
@@ -421,11 +616,15 @@ def _dump(env: Environment, previous: str, folder: Path) -> str:
         "created": env.created.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         "platform": {"system": env.system, "architecture": env.architecture},
         "read_only": env.read_only or None,
+        "record": None if env.record else False,
         "channels": list(env.channels) or None,
+        "repositories": [f"{each.name}={each.url}" for each in env.repositories] or None,
         "conda_packages": list(env.conda_packages) or None,
         "packages": list(env.packages),
+        "r_packages": list(env.r_packages) or None,
         "dev_packages": list(env.dev_packages),
         "env_file": [str(each) for each in env.env_file] or None,
+        **containers.written(env.container),
     }
     for key, value in values.items():
         if value is None:

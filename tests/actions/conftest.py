@@ -1,11 +1,15 @@
 """What tests of actions need: real environments, made quickly and without any index."""
 
+import secrets
 import shutil
-from collections.abc import Callable
+import subprocess
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
+from layered import layered
 
+from venvoy.actions.detect import detect
 from venvoy.actions.relocate import relocate
 from venvoy.model import Environment
 
@@ -65,3 +69,39 @@ def listed(tmp_path) -> Callable[..., Path]:
         return tmp_path / name
 
     return written
+
+
+# --- containers
+
+
+@pytest.fixture(scope="session")
+def of_layers(tmp_path_factory, image_file) -> Iterator[Callable[..., Path]]:
+    """Make an image that nobody else has: `of_layers("old", {"etc/one": b"1"}, on="python:3.11")`; it goes at the end."""
+    made: dict[str, tuple[Path, str]] = {}
+    own = f"OF_TEST={secrets.token_hex(8)}"
+
+    def layered_once(name: str, files: Mapping[str, bytes], *, on: str = "") -> Path:
+        if name not in made:
+            file = tmp_path_factory.mktemp("image") / f"{name}.tar"
+            made[name] = file, layered(file, files, on=image_file(on) if on else None, variables=(own,))
+        return made[name][0]
+
+    yield layered_once
+    for file, digest in made.values():
+        file.unlink(missing_ok=True)
+        for each in (found for found in detect().runtimes if found.usable and found.name in ("docker", "podman")):
+            forget = [each.name, "rmi", "--force", digest.removeprefix("sha256:")]
+            subprocess.run(forget, check=False, capture_output=True)
+
+
+@pytest.fixture
+def runtime(detected):
+    """A container runtime by its name, where it can be used here."""
+
+    def named(name):
+        found = detected.named(name)
+        if not found.usable:
+            pytest.skip(f"{name} cannot be used here: {found.problem}")
+        return found
+
+    return named

@@ -12,14 +12,16 @@ import pytest
 from venvoy import inventory
 from venvoy.actions.archive import archive
 from venvoy.actions.check import check
+from venvoy.actions.create import Plan, create
 from venvoy.actions.freeze import freeze
 from venvoy.actions.import_archive import import_archive
 from venvoy.actions.install import install
+from venvoy.actions.kept import folder_of, kept
 from venvoy.actions.observe import observe
 from venvoy.actions.status import status
 from venvoy.actions.undo import undo
 from venvoy.actions.unpacking import unpack
-from venvoy.actions.vendor import folder_of, kept, vendor
+from venvoy.actions.vendor import vendor
 from venvoy.actions.verify import verify_archive, verify_environment
 from venvoy.errors import CommandFailed, EnvironmentExists, InvalidInput
 from venvoy.store import Store
@@ -197,7 +199,7 @@ def test_an_import_that_fails_leaves_nothing(packed, elsewhere, actor, tmp_path)
 
     assert there.names() == ()
     assert not there.project("demo").exists() or not any(there.project("demo").iterdir())
-    assert list((there.settings.home / "imports").iterdir()) == []
+    assert list((there.settings.home / "scratch").iterdir()) == []
 
 
 def test_the_script_inside_needs_only_python(packed, tmp_path, env, elsewhere):
@@ -259,7 +261,7 @@ def test_what_is_as_it_was_reaches_every_level(store, proven):
     assert report.deviations == ()
     assert report.reached == "L3"
     assert store.names() == ("demo",)
-    assert list((store.settings.home / "imports").iterdir()) == []
+    assert list((store.settings.home / "scratch").iterdir()) == []
 
 
 def bump(store, env) -> None:
@@ -401,6 +403,29 @@ def test_what_an_archive_lacks_keeps_it_from_every_level_but_the_first(
     assert [each.package.name for each in packed.vendored.missing] == ["gone"]
     assert [(each.level, each.what) for each in report.deviations] == [("L1", "gone is missing")]
     assert report.reached == "L0"
+
+
+@pytest.mark.network
+def test_a_specification_is_made_again_by_fetching_what_its_lock_names(store, settings, actor, tmp_path):
+    listed = tmp_path / "requirements.txt"
+    listed.write_text("six\n")
+    env = create(store, Plan(name="demo", requirements=listed), actor=actor)
+    packed = archive(store, env, tmp_path / "x.venvoy.tar.zst", actor=actor, tier="spec")
+    there = Store(replace(settings, home=tmp_path / "elsewhere", projects=tmp_path / "their-projects"))
+
+    imported = import_archive(there, packed.packed.path, actor=actor)
+
+    assert (packed.tier, packed.vendored.kept) == ("spec", ())
+    assert not any(name.startswith(("wheels/", "payload/")) for name in imported.manifest.members)
+    assert installed(there) == installed(store)
+    report = verify_environment(there, imported.environment)
+    assert report.reached == "L2"
+    assert verify_archive(there, packed.packed.path).skipped.keys() == {"L1", "L2", "L3"}
+
+
+def test_a_venv_has_no_image_to_carry(packed):
+    with pytest.raises(InvalidInput, match="stands on no image"):
+        packed(tier="image")
 
 
 def test_the_facts_of_the_machine_are_kept_with_the_record(store, env, packed):

@@ -140,6 +140,7 @@ def test_every_command_of_a_cell_is_read():
         ("pip install 'https://h/x.whl?v=1&X-Amz-Signature=hunter2'", "pip install 'https://h/x.whl?v=1&X-Amz-Signature=***'"),
         ("uv pip install --password hunter2 x", "uv pip install --password *** x"),
         ("uv pip install --password='hunter2 x' y", "uv pip install --password=*** y"),
+        ('install_git("h", credentials = git2r::cred_user_pass("me", "hunter2"))', None),
         ("uv pip install --token=hunter2 x", "uv pip install --token=*** x"),
         ("PIP_INDEX_URL=https://ada:hunter2@h/simple pip install x", "PIP_INDEX_URL=https://***@h/simple pip install x"),
         ("UV_INDEX_PRIVATE_PASSWORD=hunter2 uv pip install x", "UV_INDEX_PRIVATE_PASSWORD=*** uv pip install x"),

@@ -119,9 +119,14 @@ def marker(env: Environment) -> str:
 
 
 def lying(folder: Path) -> list[str]:
-    """What lies in an environment's folder; the one generation that is in use goes by that word."""
+    """What lies in an environment's folder; the one generation that is in use goes by that word.
+
+    The recipe is left out: it follows the record, and a death between the two leaves the earlier one, or none.
+    """
     used = os.readlink(folder / "prefix") if (folder / "prefix").is_symlink() else ""
-    return sorted("generation" if each.name == used else each.name for each in folder.iterdir())
+    return sorted(
+        "generation" if each.name == used else each.name for each in folder.iterdir() if each.name != "Dockerfile"
+    )
 
 
 CLEAN = ["config.yaml", "generation", "prefix", "requirements-dev.txt", "requirements.txt"]
@@ -139,6 +144,7 @@ def test_a_new_environment_is_whole_and_recorded(init, store, wheelhouse):
     assert check(store, env) == ()
     assert store.environment("demo") == env
     assert lying(store.folder("demo")) == CLEAN
+    assert (store.folder("demo") / "Dockerfile").is_file()
     assert (env.prefix / ".gitignore").read_text() == "*\n"
     entry = store.history("demo").last()
     assert {each.name for each in recorded(store.history("demo"), entry).packages} == {"pip", "marker", "other"}

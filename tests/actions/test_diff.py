@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from venvoy.actions.diff import diff
+from venvoy.actions.diff import base_lines, diff
 from venvoy.model import Change, Diff, Package
 
 SIX = Package(name="six", version="1.0")
@@ -95,3 +95,55 @@ def test_a_difference_turned_round_is_the_difference_back(older, newer):
     assert (there.added, there.removed) == (back.removed, back.added)
     assert [(each.before, each.after) for each in there.changed] == [(each.after, each.before) for each in back.changed]
     assert bool(there) == (older != newer)
+
+
+# --- images
+
+
+def test_what_differs_between_two_images_is_told_apart_from_what_was_installed(in_image):
+    then = in_image("six==1.0", own=("deb libssl3 3.0.9", "deb zip 3", "pypi pip 23.0"))
+    now = in_image("six==2.0", own=("deb libssl3 3.0.11", "deb jq 1.6", "pypi pip 23.0"), system="Debian 13")
+
+    found = diff(then, now)
+
+    assert [each.name for each in found.changed] == ["six"]
+    assert len(found) == 1
+    assert found.base is not None
+    assert found.base.facts == (("system", "Debian GNU/Linux 12 (bookworm)", "Debian 13"),)
+    assert [each.name for each in found.base.added] == ["jq"]
+    assert [each.name for each in found.base.removed] == ["zip"]
+    assert [(each.before.version, each.after.version) for each in found.base.changed] == [("3.0.9", "3.0.11")]
+    assert base_lines(found.base) == [
+        "~ system of the image: Debian GNU/Linux 12 (bookworm) -> Debian 13",
+        "+ deb jq 1.6 in the image",
+        "- deb zip 3 in the image",
+        "~ deb libssl3 3.0.9 -> 3.0.11 in the image",
+    ]
+
+
+def test_the_same_image_by_another_digest_is_no_difference(in_image):
+    assert diff(in_image(digest=f"sha256:{'2' * 64}"), in_image(digest=f"sha256:{'3' * 64}")) == Diff()
+
+
+def test_a_changed_image_alone_is_a_difference(in_image):
+    found = diff(in_image(own=("deb libssl3 3.0.9",)), in_image(own=("deb libssl3 3.0.11",)))
+
+    assert found
+    assert len(found) == 0
+
+
+def test_a_state_of_which_no_image_is_known_says_nothing_of_it(in_image, snapshot):
+    assert diff(snapshot("six==1.0"), in_image("six==1.0")).base is None
+    assert diff(in_image("six==1.0"), snapshot("six==1.0")).base is None
+
+
+def test_one_package_for_two_processors_is_two(in_image):
+    one = Package(ecosystem="deb", name="libc6", version="2.36", build="amd64")
+    both = (one, replace(one, build="i386"))
+
+    def on(*packages):
+        seen = in_image()
+        return replace(seen, contents=replace(seen.contents, packages=packages))
+
+    found = diff(on(*both), on(one, replace(one, build="i386", version="2.37"))).base
+    assert [(each.before.build, each.after.version) for each in found.changed] == [("i386", "2.37")]

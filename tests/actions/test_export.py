@@ -67,7 +67,7 @@ def freezes(store) -> int:
 # --- which state, and its hashes -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("form", sorted(set(FORMATS) - UNHASHED - CONDA))
+@pytest.mark.parametrize("form", sorted(set(FORMATS) - UNHASHED - CONDA - {"renv"}))
 def test_a_format_with_hashes_has_it_frozen_first_and_only_then(form, online, store, write, mirror_index):
     first = write(form)
     again = write(form)
@@ -197,7 +197,7 @@ def test_an_environment_that_is_not_there_is_named(write):
 # --- what cannot be had ----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("form", sorted(set(FORMATS) - UNHASHED - CONDA))
+@pytest.mark.parametrize("form", sorted(set(FORMATS) - UNHASHED - CONDA - {"renv"}))
 def test_what_nobody_else_can_fetch_is_named_with_the_reason(form, online, write, wheels, mirror_index):
     own = wheels.folder.parent / "own"
     own.mkdir()

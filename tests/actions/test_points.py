@@ -30,13 +30,16 @@ def zone(monkeypatch):
 
 @pytest.fixture
 def history(tmp_path, snapshot) -> History:
-    """Three states: a week ago, the day before yesterday, and an hour ago, of which the second is frozen."""
+    """Three states: a week ago, the day before yesterday, and today, of which the second is frozen."""
     from dataclasses import replace
 
     made = History(tmp_path / "demo")
     now = datetime.now(UTC)
-    for packages, ago in ((("a==1",), 7 * 24), (("a==2",), 48), (("a==3",), 1)):
-        taken = replace(snapshot(*packages), taken=now - timedelta(hours=ago))
+    midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    today = max(now - timedelta(hours=1), midnight)
+    moments = ((("a==1",), now - timedelta(days=7)), (("a==2",), now - timedelta(days=2)), (("a==3",), today))
+    for packages, at in moments:
+        taken = replace(snapshot(*packages), taken=at)
         record(made, lambda taken=taken: taken, actor=SOMEBODY)
         if packages == ("a==2",):
             made.append("freeze", at=taken.taken, actor=SOMEBODY, asked=(), snapshot=digest(taken))
@@ -100,6 +103,8 @@ def test_a_file_is_read_where_it_can_be(history, snapshot, tmp_path):
     found = point(history, f"{tmp_path}/x.lock", look=snapshot, read=lambda _: snapshot("a==7"))
 
     assert (found.snapshot.packages[0].version, found.number) == ("7", None)
+    with pytest.raises(InvalidInput, match="another country"):
+        point(history, "03/11/2026", look=snapshot, read=lambda _: snapshot("a==7"))
 
 
 @pytest.mark.parametrize(

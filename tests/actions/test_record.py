@@ -189,3 +189,63 @@ def test_nobody_looks_while_somebody_else_holds_the_record(history, snapshot):
     writer.join()
 
     assert (early, looked.is_set()) == (False, True)
+
+
+# --- images
+
+
+def test_what_is_in_an_image_is_kept_once_beside_the_snapshots_and_read_again(history, in_image):
+    one, other = in_image("six==1.0"), in_image("six==2.0")
+
+    entries = [record(history, lambda seen=seen: seen, actor=SOMEBODY) for seen in (one, other)]
+
+    (kept,) = (history.folder / ".venvoy/bases").iterdir()
+    assert one.base == f"contents:{kept.stem}" == f"contents:{hashlib.sha256(kept.read_bytes()).hexdigest()}"
+    assert kept.read_text() not in history.snapshot(entries[0].snapshot)
+    assert recorded(history, entries[0]).contents == one.contents
+    assert recorded(history, entries[1]).stands_on == other.stands_on
+    assert history.check() == ()
+
+
+def test_the_same_state_on_another_image_is_an_entry_of_its_own(history, in_image):
+    first = record(history, lambda: in_image(digest=f"sha256:{'1' * 64}"), actor=SOMEBODY)
+    same = record(history, lambda: in_image(digest=f"sha256:{'1' * 64}"), actor=SOMEBODY)
+    second = record(history, lambda: in_image(digest=f"sha256:{'2' * 64}"), actor=SOMEBODY)
+
+    assert same is None
+    assert (first.snapshot, first.stands_on.digest) == (second.snapshot, f"sha256:{'1' * 64}")
+    assert [each.stands_on.digest[7] for each in history.entries()] == ["1", "2"]
+
+
+@pytest.mark.parametrize("harm", ["changed", "lost"])
+def test_a_base_that_was_changed_or_lost_is_found_and_the_rest_can_still_be_read(history, in_image, harm):
+    record(history, lambda: in_image("six==1.0"), actor=SOMEBODY)
+    entry = record(history, lambda: in_image("six==2.0"), actor=SOMEBODY)
+    (kept,) = (history.folder / ".venvoy/bases").iterdir()
+    kept.write_text(kept.read_text().replace("3.0.9", "3.0.8")) if harm == "changed" else kept.unlink()
+
+    (problem,) = history.check()
+    assert problem.line == 1
+    assert ("was changed" if harm == "changed" else "is missing") in problem.message
+    assert recorded(history, entry).contents is None
+    assert recorded(history, entry).package("six").version == "2.0"
+
+
+def test_a_base_that_was_lost_is_mended_by_the_next_entry(history, in_image):
+    record(history, lambda: in_image("six==1.0"), actor=SOMEBODY)
+    (kept,) = (history.folder / ".venvoy/bases").iterdir()
+    kept.unlink()
+
+    record(history, lambda: in_image("six==2.0"), actor=SOMEBODY)
+
+    assert history.check() == ()
+
+
+def test_a_record_of_an_image_from_before_its_contents_were_known_is_read(history, snapshot, in_image):
+    old = record(history, lambda: snapshot("six==1.0"), actor=SOMEBODY)
+    new = record(history, lambda: in_image("six==1.0"), actor=SOMEBODY)
+
+    assert "stands_on" not in history.log.read_text().splitlines()[0]
+    assert (recorded(history, old).contents, recorded(history, old).stands_on) == (None, None)
+    assert new is not None
+    assert history.check() == ()

@@ -13,6 +13,7 @@ import tomli_w
 
 from venvoy import inventory
 from venvoy.actions.bases import interpreter
+from venvoy.actions.contain import Wanted, contain
 from venvoy.actions.create import Plan, create
 from venvoy.actions.freeze import PUBLIC, freeze
 from venvoy.actions.record import wanted
@@ -20,7 +21,8 @@ from venvoy.actions.restore import How, Restored, described, restore
 from venvoy.errors import CommandFailed, EnvironmentExists, InvalidInput, RuntimeUnavailable
 from venvoy.formats.environment_yml import EnvironmentYml
 from venvoy.formats.pylock import PylockToml
-from venvoy.model import Change, Diff, Environment, Package
+from venvoy.model import Change, Diff, Environment, Image, Package, Resources
+from venvoy.settings import Policy
 
 
 @pytest.fixture
@@ -32,17 +34,25 @@ def restored(store, actor) -> Callable[..., Restored]:
 
 
 @pytest.fixture
-def lock(wheelhouse, mirror_index, store, snapshot, pip_wheel, tmp_path) -> Path:
-    """A lock of ours whose files lie on this machine."""
-    base = interpreter(store, None)
+def lock_of(wheelhouse, mirror_index, store, snapshot, pip_wheel, tmp_path) -> Callable[[str], Path]:
+    """A lock of ours, made on that Python, whose files lie on this machine."""
     wheels = [wheelhouse.add("alpha", requires=("beta", "delta; python_version < '3'")), wheelhouse.add("beta")]
-    packages = [
-        Package(**_named(each), **_file(each, mirror_index), direct=each.name.startswith("alpha"))
-        for each in (*wheels, pip_wheel)
-    ]
-    seen = replace(snapshot(*packages, python=base.version), platform=base.platform)
-    (tmp_path / "study").mkdir()
-    return _written(tmp_path / "study/pylock.toml", PylockToml().dump(seen))
+
+    def made(python: str) -> Path:
+        packages = [
+            Package(**_named(each), **_file(each, mirror_index), direct=each.name.startswith("alpha"))
+            for each in (*wheels, pip_wheel)
+        ]
+        seen = replace(snapshot(*packages, python=python), platform=interpreter(store, None).platform)
+        (tmp_path / "study").mkdir()
+        return _written(tmp_path / "study/pylock.toml", PylockToml().dump(seen))
+
+    return made
+
+
+@pytest.fixture
+def lock(lock_of, store) -> Path:
+    return lock_of(interpreter(store, None).version)
 
 
 def _named(wheel: Path) -> dict[str, str]:
@@ -501,3 +511,42 @@ def test_a_restored_environment_can_be_built_anew_as_the_same(store, make, wheel
     create(store, Plan(name="again", force=True), actor=actor)
 
     assert store.history("again").latest.read_text() == record.replace("name: demo", "name: again")
+
+
+# --- in containers ---------------------------------------------------------------------------------------------------
+
+
+def test_a_lock_is_made_in_a_container(store, actor, lock_of, engine, image):
+    lock = lock_of("3.11.9")
+    wanted = Wanted(runtime=engine.name, image=image(engine, "python:3.11"), resources=Resources(network="host"))
+
+    made = restore(store, lock, name="there", actor=actor, wanted=wanted)
+
+    env = made.environment
+    assert (env.runtime, env.container.image.reference) == (engine.name, wanted.image)
+    assert made.other_python == ("3.11.9", "3.11.2")
+    assert [each.name for each in inventory.packages(env.prefix)] == ["alpha", "beta", "pip"]
+    with pytest.raises(EnvironmentExists, match="'there' exists already"):
+        restore(store, lock, name="there", actor=actor, wanted=wanted)
+
+
+@pytest.mark.parametrize("engine", ["docker", "podman"], indirect=True)
+def test_a_lock_that_names_its_image_is_made_in_that_one(store, actor, lock_of, engine, image):
+    lock = lock_of("3.11.9")
+    wanted = Wanted(runtime=engine.name, resources=Resources(network="host"))
+    said, reference = PylockToml().load(lock.read_text(), source="lock"), image(engine, "python:3.11")
+    here = contain(store, replace(wanted, image=reference), Policy())[1].image
+    for digest, told in ((here.digest, 0), (f"sha256:{'1' * 64}", 1)):
+        its = replace(said, stands_on=Image(reference=reference, digest=digest))
+        lock.write_text(PylockToml().dump(its))
+
+        made = restore(store, lock, name="there", actor=actor, wanted=wanted, force=True)
+
+        assert made.environment.container.image.digest == here.digest
+        assert [digest in each for each in made.remarks] == [True] * told
+
+
+def test_a_container_has_the_python_of_its_image(store, actor, lock):
+    with pytest.raises(InvalidInput, match="/usr/bin/python3 is no version of Python"):
+        restore(store, lock, name="there", actor=actor, how=How(python="/usr/bin/python3"), wanted=Wanted())
+    assert not store.exists("there")

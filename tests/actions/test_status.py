@@ -99,3 +99,18 @@ def test_the_same_version_from_elsewhere_does_not_match(history, snapshot, freez
     assert (
         status(history, snapshot(Package(name="a", version="1", origin="editable", url="file:///a"))).state == "changed"
     )
+
+
+def test_an_image_that_changed_is_said(history, in_image):
+    frozen = in_image("six==1.0")
+    record(history, lambda: frozen, actor=SOMEBODY)
+    history.append("freeze", at=AT, actor=SOMEBODY, asked=(), snapshot=digest(frozen), stands_on=frozen.stands_on)
+
+    alone = status(history, in_image("six==1.0", own=("deb libssl3 3.0.11",)))
+    both = status(history, in_image("six==2.0", own=("deb libssl3 3.0.11",)))
+    elsewhere = status(history, in_image("six==1.0", digest=f"sha256:{'9' * 64}"))
+
+    assert (alone.state, both.state, elsewhere.state) == ("changed", "changed", "frozen")
+    assert re.fullmatch(rf"The image that it stands on changed since the freeze of {WHEN}\.", alone.sentence)
+    said = rf"1 package, and the image that it stands on, changed since the freeze of {WHEN}\."
+    assert re.fullmatch(said, both.sentence)

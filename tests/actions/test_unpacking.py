@@ -118,6 +118,7 @@ HOSTILE = {
     "manifest nests": (lambda: archive(GOOD, b'{"format":' + b"[" * 100_000), "manifest cannot be read"),
     "another format": (lambda: manifest_with(lambda said: said.update(format="venvoy-archive-9")), "its format is"),
     "negative size": (lambda: manifest_with(lambda said: said["members"]["README.txt"].update(size=-1)), "nothing usable"),
+    "more than any disk has": (lambda: manifest_with(lambda said: said["members"]["README.txt"].update(size=1 << 49)), "are free"),
     "hash of nothing": (lambda: manifest_with(lambda said: said["members"]["README.txt"].update(sha256="x")), "nothing usable"),
     "bomb of headers": (pax_bomb, "more in it than its manifest says"),
     "bomb at the end": (lambda: archive(GOOD) + b"\0" * 80_000_000, "more in it|follows its end"),

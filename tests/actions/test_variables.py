@@ -105,7 +105,7 @@ def test_a_missing_file_is_named_with_where_it_may_come_from(tmp_path):
     with pytest.raises(InvalidInput, match=r"there is no .*none\.env") as refused:
         variables_from([tmp_path / "none.env"])
 
-    assert "config.yaml" in refused.value.hint
+    assert "venvoy configure NAME --set env_file=FILE" in refused.value.hint
 
 
 def test_a_folder_is_refused(tmp_path):

@@ -12,8 +12,9 @@ import pytest
 import uv
 
 from venvoy.actions.freeze import freeze
+from venvoy.actions.kept import folder_of, kept
 from venvoy.actions.tarball import tarball
-from venvoy.actions.vendor import folder_of, kept, source_digest, vendor
+from venvoy.actions.vendor import source_digest, vendor
 from venvoy.model import Progress
 
 

@@ -2,6 +2,7 @@
 
 import errno
 import fcntl
+import functools
 import json
 import os
 import pty
@@ -21,6 +22,8 @@ from typing import Any, Self
 import pytest
 
 from venvoy import settings as venvoy_settings
+from venvoy.actions.detect import Detected, Found
+from venvoy.containers import ENGINES
 from venvoy.store import Store
 
 VENVOY = Path(sys.executable).with_name("venvoy")
@@ -252,6 +255,53 @@ def bob(new_user: Callable[[str], User]) -> User:
     bob = new_user("bob")
     bob.done("init", "demo", "--requirements", bob.write("requirements.txt", "alpha==1.0\nipykernel\n"))
     return bob
+
+
+@pytest.fixture(scope="session")
+def _contained(
+    detected: Detected, image: Callable[[Found, str], str], new_user: Callable[[str], User]
+) -> Callable[[str], User]:
+    """Somebody whose environment `demo` is in a container of that runtime."""
+
+    @functools.cache
+    def made(runtime: str) -> User:
+        engine = detected.named(runtime)
+        if not engine.usable:
+            pytest.skip(f"{runtime} cannot be used here: {engine.problem}")
+        user = new_user(f"cleo-{runtime}")
+        machine = {name: value for name, value in os.environ.items() if name.startswith(("UV_", "PIP_"))}
+        index = {"PIP_NO_INDEX": "", "UV_CONFIG_FILE": os.environ.get("UV_CONFIG_FILE", os.devnull)}
+        user.done("init", "demo", "--runtime", runtime, "--image", image(engine, "python:3.11"), **machine | index)
+        return user
+
+    return made
+
+
+def _each(*runtimes: str) -> list[Any]:
+    """Each of them, all tests of one in the same worker."""
+    return [pytest.param(each, marks=pytest.mark.xdist_group(f"run-{each}")) for each in runtimes]
+
+
+def _nothing_left(user: User, runtime: str) -> None:
+    if runtime in ("docker", "podman"):
+        argv = [runtime, "ps", "--all", "--format", "{{.Names}} {{.Mounts}}", "--no-trunc"]
+        assert str(user.home) not in subprocess.run(argv, capture_output=True, text=True, check=True).stdout
+
+
+@pytest.fixture(params=_each(*ENGINES))
+def cleo(request: pytest.FixtureRequest, _contained: Callable[[str], User]) -> Iterator[User]:
+    """Somebody whose environment `demo` is in a container of each runtime in turn; none is there afterwards."""
+    user = _contained(request.param)
+    yield user
+    _nothing_left(user, request.param)
+
+
+@pytest.fixture(params=["venv", *_each(*ENGINES)])
+def somebody(request: pytest.FixtureRequest, _contained: Callable[[str], User]) -> Iterator[User]:
+    """Somebody whose environment `demo` is on this machine, or in a container of each runtime."""
+    user = request.getfixturevalue("ada") if request.param == "venv" else _contained(request.param)
+    yield user
+    _nothing_left(user, request.param)
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from venvoy.formats import CONDA, FORMATS, UNHASHED
 from venvoy.formats.platforms import PLATFORMS, Gap, Tailored
 from venvoy.frontends.views.carrying import exported_view
 
-HASHED = sorted(set(FORMATS) - UNHASHED - CONDA)  # what conda installs from is not made of a venv
+HASHED = sorted(set(FORMATS) - UNHASHED - CONDA - {"renv"})  # what others install from is not made of a venv
 
 
 @pytest.fixture(scope="module")
@@ -101,6 +101,18 @@ def test_a_folder_a_device_and_an_unknown_environment_are_refused(carol):
     assert carol("export", "demo", "-o", ".").code == 5
     assert carol("export", "demo", "-o", "/dev/null").code == 5
     assert carol("export", "nobody").code == 3
+
+
+@pytest.mark.parametrize("words", [("archive",), ("export", "--format", "tarball")])
+def test_a_folder_that_is_not_there_is_told_before_any_work(carol, words):
+    log = carol.store.history("demo").log
+    before = log.read_bytes()
+
+    ran = carol(words[0], "demo", *words[1:], "-o", "no/such/folder/demo.tar.gz")
+
+    assert ran.code == 5
+    assert f"mkdir -p {carol.work / 'no/such/folder'}" in ran.err
+    assert log.read_bytes() == before
 
 
 def test_the_help_says_what_output_is_here(carol):

@@ -1,10 +1,12 @@
 """`venvoy configure`: settings are shown, set and edited, and a mistake never reaches the file."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from venvoy import files
+from venvoy.model import Container, Image, Resources
 
 
 def editor(user, body):
@@ -42,6 +44,24 @@ def test_settings_are_set_unset_and_shown(carol, config):
     assert env.base_image.startswith("python:3.")
     assert env.env_file == ()
     assert carol.done("configure", "demo") == f"# {config}\n{config.read_text()}"
+
+
+def test_what_nobody_wrote_down_is_told_when_recording_is_switched_on_again(carol, config):
+    carol.done("configure", "demo", "--set", "record=false")
+    (metadata,) = carol.store.environment("demo").prefix.glob(
+        "lib/python*/site-packages/ipykernel-*.dist-info/METADATA"
+    )
+    other = metadata.read_text().replace("\nVersion: ", "\nVersion: 1!", 1)
+    metadata.unlink()  # the file is also that in uv's cache
+    metadata.write_text(other)
+    before = carol.store.history("demo").count()
+
+    shown = carol.json("configure", "demo", "--set", "record=true")
+
+    (entry,) = carol.store.history("demo").entries()[before:]
+    assert shown["environment"]["record"]
+    assert (entry.event, entry.actor.kind) == ("change", "command")
+    assert entry.actor.command.endswith("--set record=true")
 
 
 @pytest.mark.parametrize(
@@ -128,3 +148,61 @@ def test_the_editor_has_the_terminal(carol, config):
 
         assert terminal.end() == 0
     assert carol.store.environment("demo").base_image == "debian"
+
+
+# --- of containers ---------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def boxed(carol, config):
+    """The environment is said to be in a container; nothing here starts one."""
+    env = carol.store.environment("demo")
+    container = Container(
+        image=Image(reference="python:3.12", digest=f"sha256:{'a' * 64}"),
+        engine="docker",
+        home=carol.store.settings.user_home,
+    )
+    carol.store.save(replace(env, runtime="docker", container=container))
+    return carol.store.environment("demo")
+
+
+def test_what_a_container_gets_is_set_and_taken_back(carol, boxed):
+    carol.done(
+        "configure", "demo", "--set", "memory=4g", "--set", "cpus=0.5", "--set", "network=none",
+        "--set", "mounts=/scratch:/data:ro '/a b:/c'", "--set", "devices=/dev/fuse", "--set", "home=false", "--set", "shm_size=64m",
+    )  # fmt: skip
+
+    has = carol.store.environment("demo").container
+    assert has.resources == Resources(
+        cpus=0.5, memory=4 << 30, shm_size=64 << 20, network="none", devices=("/dev/fuse",)
+    )
+    assert [(str(each.source), each.target, each.read_only) for each in has.mounts] == [
+        ("/scratch", "/data", True), ("/a b", "/c", False),
+    ]  # fmt: skip
+    assert has.home is None
+
+    carol.done("configure", "demo", *(word for key in ("memory", "mounts", "home") for word in ("--unset", key)))
+
+    again = carol.store.environment("demo").container
+    assert (again.resources.memory, again.mounts) == (None, ())
+    assert again.home == carol.store.settings.user_home
+    assert again.resources.cpus == 0.5
+
+
+@pytest.mark.parametrize(
+    "setting",
+    ["memory=much", "cpus=many", "cpus=0", "gpus=some", "network=lan", "devices=fuse", "mounts=relative:x", "home=perhaps", "shm_size=-1"],
+)  # fmt: skip
+def test_a_wrong_setting_of_a_container_changes_nothing(carol, boxed, setting):
+    said = carol("configure", "demo", "--set", setting)
+
+    assert said.code == 5, said
+    assert setting.partition("=")[0].rstrip("s") in said.err or "mount" in said.err or "size" in said.err
+    assert carol.store.environment("demo") == boxed
+
+
+def test_what_is_in_no_container_has_no_such_settings(carol):
+    said = carol("configure", "demo", "--set", "memory=4g")
+
+    assert said.code == 5
+    assert "is in no container" in said.err

@@ -53,14 +53,6 @@ def test_an_environment_without_a_kernel_stays_and_a_warning_says_what_to_do(use
     assert not (user.kernels / "venvoy-bare").exists()
 
 
-def test_init_for_r_is_refused_before_anything_is_made(user):
-    ran = user("init", "--runtime", "r")
-
-    assert ran.code == 5
-    assert "R environments are not part of this version" in ran.err
-    assert names_in(user.store.environments_folder) == []
-
-
 def test_a_python_that_is_not_there_gives_the_list_of_what_is(user):
     ran = user("init", "--python", "3.99")
 
@@ -173,6 +165,55 @@ def test_list_survives_environments_that_are_broken(own):
     assert "is gone" in demo["problem"]
     assert other["environment"] is None
     assert "line 2: unknown key 'colour'" in other["problem"]
+
+
+def test_what_cannot_be_read_can_be_replaced_and_deleted(own):
+    config = own.store.folder("demo") / "config.yaml"
+    own.done("install", "demo", "gamma==1.0")
+    config.write_text("name: demo\ncolour: red\n")
+    shown, refused = own("list"), own("init", "demo")
+
+    replaced = own("init", "demo", "--force", "--requirements", own.work / "requirements.txt")
+    run = own("run", "demo", "--", "python", "-c", "import alpha")
+    generations = [each for each in config.parent.iterdir() if each.name.startswith(".prefix-")]
+    config.write_text("- no\n- mapping: [\n")
+    deleted = own("delete", "demo", "--yes")
+
+    assert "cannot be read: venvoy check demo" in shown.out
+    assert "unknown key" not in shown.out
+    assert refused.code == 5
+    assert "venvoy configure demo --edit" in refused.err
+    assert "venvoy init demo --force" in refused.err
+    assert (replaced.code, run.code) == (0, 0), replaced
+    assert len(generations) == 1
+    assert deleted.code == 0, deleted
+    assert not config.parent.exists()
+    assert not (own.kernels / "venvoy-demo").exists()
+    assert own.store.history("demo").log.exists()
+
+
+def test_what_force_drops_is_named(own):
+    own.done("install", "demo", "gamma==1.0")
+
+    ran = own("init", "demo", "--force", "--requirements", own.work / "requirements.txt")
+
+    assert "what the one before had and this one has not: gamma 1.0" in ran.err
+    assert "venvoy undo demo" in ran.err
+
+
+def test_a_place_where_nothing_can_be_made_is_named(user):
+    ran = user("init", "demo", "--prefix", "/proc/demo")
+
+    assert ran.code == 5
+    assert "cannot make /proc/demo: " in ran.err
+    assert user.store.names() == ()
+
+
+def test_an_empty_name_is_no_name(ada):
+    for words in (("delete", "", "--yes"), ("show", "--name", ""), ("check", ""), ("install", "", "gamma")):
+        ran = ada(*words)
+        assert (ran.code, "'' is no name for an environment" in ran.err) == (5, True), ran
+    assert ada("show").code == 0
 
 
 def test_show_tells_what_was_asked_for_from_what_came_along(ada):

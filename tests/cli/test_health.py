@@ -88,6 +88,40 @@ def test_a_kernelspec_without_its_environment_is_found_and_removed(bob):
     assert after.code == 0
 
 
+def test_the_kernels_of_another_home_are_left_to_that_home(own):
+    spec = own.kernels / "venvoy-demo/kernel.json"
+    before = spec.read_text()
+    other = {"VENVOY_HOME": str(own.home / "other"), "VENVOY_PROJECTS": str(own.home / "projects-other")}
+
+    fixed = own.json("check", "--fix", **other)
+    made = own("init", "demo", "--requirements", own.work / "requirements.txt", **other)
+    codes_there, repaired = codes(own.json("check", "demo", **other)), own("repair", "demo", **other)
+    deleted = own("delete", "demo", "--yes", **other)
+
+    assert fixed["orphans"] == []
+    assert made.code == 0
+    assert f"venvoy-demo is that of 'demo' in another VENVOY_HOME, {own.store.settings.home}" in made.err
+    assert codes_there == ["kernelspec-other"]
+    assert repaired.code == deleted.code == 0
+    assert spec.read_text() == before
+    assert own("check", "demo").code == 0
+
+
+def test_with_a_name_nothing_else_is_removed(bob):
+    orphan = bob.kernels / "venvoy-left/kernel.json"
+    orphan.parent.mkdir()
+    said = json.loads((bob.kernels / "venvoy-demo/kernel.json").read_text())
+    orphan.write_text(json.dumps(said | {"metadata": {"venvoy": {"environment": "left"}}}))
+
+    fixed, there = bob.json("check", "demo", "--fix"), orphan.exists()
+    orphan.unlink()
+    orphan.parent.rmdir()
+
+    assert there
+    assert fixed["orphans"] == fixed["strays"] == []
+    assert fixed["ok"]
+
+
 @pytest.mark.network
 def test_a_package_that_breaks_the_lent_kernel_is_named_at_once_and_by_check(own):
     own.done("remove", "demo", "ipykernel")

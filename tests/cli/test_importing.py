@@ -1,5 +1,6 @@
 """`venvoy export --format archive`, `import-archive` and `verify`, as they are typed."""
 
+import json
 import subprocess
 
 import pytest
@@ -22,6 +23,50 @@ def test_an_archive_goes_out_and_comes_in_under_another_name(carried):
     assert carried("import-archive", "demo.venvoy.tar.zst").code == 4
     assert carried("import-archive", "demo.venvoy.tar.zst", "--force").code == 0
     assert "imported" in carried.done("history", "demo")
+
+
+def test_a_tier_says_how_much_is_carried(carried):
+    whole = json.loads(carried.done("archive", "demo", "-o", "whole.venvoy.tar.zst", "--json"))
+    spec = json.loads(carried.done("archive", "demo", "-o", "spec.venvoy.tar.zst", "--tier", "spec", "--json"))
+    again = json.loads(
+        carried.done("export", "demo", "--format", "archive", "--tier", "packages", "-o", "x.venvoy.tar.zst", "--json")
+    )
+
+    assert (whole["tier"], whole["image"], whole["sha256"]) == ("packages", None, again["sha256"])
+    assert (spec["tier"], spec["wheels"]) == ("spec", 0)
+    assert spec["size"] < whole["size"]
+    assert carried("archive", "demo", "--tier", "image").code == 5
+    assert carried("export", "demo", "--format", "yaml", "--tier", "spec").code == 2
+    assert carried("verify", "spec.venvoy.tar.zst", "--require", "L0").code == 0
+    assert carried("verify", "spec.venvoy.tar.zst", "--require", "L1").code == 1
+
+
+def test_a_python_that_the_packages_do_not_fit_is_refused_before_anything_is_made(carried):
+    minor = ".".join(carried.store.environment("demo").python_version.split(".")[:2])
+    others = carried.json("init", "x", "--python", "/nowhere/python")["error"]
+    lock = carried.work / "demo.venvoy.tar.zst"
+    names = [each for each in ("3.9", "3.10", "3.11", "3.12", "3.13") if each != minor]
+
+    refused = [carried("import-archive", lock, "other", "--python", each) for each in names]
+
+    assert others["message"] == "there is no interpreter /nowhere/python"
+    told = [ran for ran in refused if "there is no Python" not in ran.err]
+    assert told, "this machine has one Python alone"
+    for ran in told:
+        assert ran.code == 6
+        assert f"the archive is for Python {minor}, and its packages do not fit Python" in ran.err
+        assert f"--python {minor}" in ran.err
+    assert carried.store.names() == ("demo",)
+
+
+def test_a_plain_folder_is_for_archives_with_an_image(carried):
+    refused = carried("import-archive", "demo.venvoy.tar.zst", "--folder", "laid")
+
+    assert refused.code == 5
+    assert "carries no image" in refused.err
+    assert not (carried.work / "laid").exists()
+    assert carried("import-archive", "demo.venvoy.tar.zst", "--folder", "laid", "--force").code == 2
+    assert carried("import-archive", "demo.venvoy.tar.zst", "--runtime", "venv", "--network", "none").code == 2
 
 
 def test_the_tarball_goes_where_it_should(own):

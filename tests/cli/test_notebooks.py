@@ -164,7 +164,9 @@ def test_a_notebooks_status_is_told_against_its_last_run(own):
     own.done("install", "demo", "gamma")
 
     changed, changed_code = status_of(own.store, file)
+    again = own.done("stamp", file)
 
+    assert "no lock of it yet: venvoy freeze demo" in again
     assert (same_code, changed_code) == (0, 1)
     assert "Nothing changed since." in same.head
     assert same.data["lock"] == str(own.store.project("demo") / "pylock.toml")

@@ -235,6 +235,16 @@ def test_without_any_the_command_that_adds_one_is_named(tmp_path, monkeypatch):
     assert conda_program(Store(current({"HOME": str(tmp_path)}))) is None
 
 
+def test_beside_install_sh_it_is_install_sh_that_adds_one(tmp_path):
+    from venvoy.managers.conda import extra
+
+    (tmp_path / "venv-20261103T140200Z-42").mkdir()
+    (tmp_path / "current").symlink_to("venv-20261103T140200Z-42")
+
+    assert extra(str(tmp_path / "current")).startswith("sh install.sh --conda")
+    assert extra(str(tmp_path)) == "pip install 'venvoy[conda]'"
+
+
 def test_the_headline_without_an_engine_says_what_to_do(tmp_path, monkeypatch):
     without_conda_of_this_machine()
     from venvoy.frontends.views.package_managers import managers_view

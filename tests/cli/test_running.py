@@ -6,6 +6,14 @@ import signal
 import pytest
 
 VALUE = "xyzzy-plugh-plover"
+COUNTS = """
+import signal, sys, time
+seen = []
+signal.signal(int(sys.argv[1]), lambda *_: seen.append(1))
+print('ready', flush=True)
+while not seen: time.sleep(0.01)
+time.sleep(0.3); print(len(seen)); raise SystemExit(3)
+"""
 
 
 def shell(name):
@@ -15,17 +23,18 @@ def shell(name):
 # --- exit codes, stdin, signals
 
 
-def test_the_exit_code_is_the_program_s(ada):
-    assert ada("run", "demo", "--", "python", "-c", "raise SystemExit(7)").code == 7
-    assert ada("run", "demo", "--command", "exit 9").code == 9
-    assert ada("run", "demo", "--", "python", "-c", "import os; os.kill(os.getpid(), 9)").code == 137
+def test_the_exit_code_is_the_program_s(somebody):
+    assert somebody("run", "demo", "--", "python", "-c", "raise SystemExit(7)").code == 7
+    assert somebody("run", "demo", "--command", "exit 9").code == 9
+    ended = "import os, signal; os.kill(os.getpid(), 9); signal.pause()"
+    assert somebody("run", "demo", "--", "python", "-c", ended).code == 137
 
 
-def test_the_program_reads_our_stdin_and_all_its_words_are_its_own(ada):
+def test_the_program_reads_our_stdin_and_all_its_words_are_its_own(somebody):
     program = "import sys; print(sys.argv[1:], input())"
-    ran = ada("run", "demo", "--", "python", "-c", program, "--output", "json", stdin="hello\n")
+    ran = somebody("run", "demo", "--", "python", "-c", program, "--output", "json", "a b", "$HOME", stdin="hello\n")
 
-    assert ran.out == "['--output', 'json'] hello\n"
+    assert (ran.out, ran.code) == ("['--output', 'json', 'a b', '$HOME'] hello\n", 0), ran
 
 
 def test_everything_behind_args_goes_to_the_script(ada):
@@ -42,15 +51,8 @@ def test_a_script_is_found_from_here_also_when_it_runs_elsewhere(ada):
 
 
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1])
-def test_a_signal_to_us_reaches_the_program_once(ada, signum):
-    program = (
-        "import signal, time; seen = []\n"
-        f"signal.signal({int(signum)}, lambda *_: seen.append(1))\n"
-        "print('ready', flush=True)\n"
-        "while not seen: time.sleep(0.01)\n"
-        "time.sleep(0.2); print(len(seen)); raise SystemExit(3)"
-    )
-    with ada.start("run", "demo", "--", "python", "-c", program) as child:
+def test_a_signal_to_us_reaches_the_program_once(somebody, signum):
+    with somebody.start("run", "demo", "--", "python", "-c", COUNTS, str(int(signum))) as child:
         assert child.stdout.readline() == "ready\n"
         child.send_signal(signum)
 
@@ -58,15 +60,15 @@ def test_a_signal_to_us_reaches_the_program_once(ada, signum):
     assert child.returncode == 3
 
 
-def test_ctrl_c_at_a_terminal_reaches_the_program_once_and_not_us(ada):
+def test_ctrl_c_at_a_terminal_reaches_the_program_once_and_not_us(somebody):
     program = (
         "import time\n"
         "try: print('ready', flush=True); time.sleep(60)\n"
         "except KeyboardInterrupt: print('interrupted once', flush=True)\n"
         "time.sleep(0.3); raise SystemExit(4)"
     )
-    with ada.terminal("run", "demo", "--", "python", "-c", program) as terminal:
-        terminal.until("ready")
+    with somebody.terminal("run", "demo", "--", "python", "-c", program) as terminal:
+        terminal.until("ready", timeout=60)
         terminal.type("\x03")
 
         assert terminal.end() == 4

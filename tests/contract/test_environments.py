@@ -1,14 +1,19 @@
-"""What every kind of environment can do: the same questions to a venv and to a conda prefix, made for real."""
+"""What every kind of environment can do: the same questions to a venv, a conda prefix, an R library and in images, for real."""
 
+import shutil
+import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
-from venvoy import inventory
+from venvoy import inventory, process, runtimes
 from venvoy.actions.archive import archive
 from venvoy.actions.check import check
+from venvoy.actions.contain import Wanted, contain
 from venvoy.actions.create import Plan, create
 from venvoy.actions.delete import delete
 from venvoy.actions.diff import diff
@@ -28,24 +33,67 @@ from venvoy.actions.restore import How, restore
 from venvoy.actions.status import status
 from venvoy.actions.undo import undo
 from venvoy.actions.verify import verify_archive, verify_environment
+from venvoy.containers import ENGINES
 from venvoy.errors import CommandFailed, EnvironmentExists, InvalidInput
-from venvoy.model import Environment
+from venvoy.model import Environment, Job, Resources
+from venvoy.model import Kind as KindOf
 from venvoy.runtimes import RUNTIMES
+from venvoy.runtimes.inside import PREFIX
+from venvoy.settings import Policy
 from venvoy.store import Store, generation_folder
+
+R = Path(__file__).parents[1] / "r"
 
 
 @dataclass(frozen=True)
 class Kind:
-    """How environments of a kind are made, and how packages get into them; each has a `marker` in two versions."""
+    """How environments of a kind are made, and how packages get into them; each has a `marker` in two versions.
+
+    `wanted` is what is asked of a container, None on this machine.
+    """
 
     name: str
     store: Store
     make: Callable[..., Environment]
     add: Callable[..., object]
+    wanted: Wanted | None = None
+
+    @property
+    def runtime(self) -> str:
+        return "venv" if self.by_r else self.name
+
+    @property
+    def by_r(self) -> bool:
+        """Whether the marker and the tool are R packages."""
+        return self.name in ("r", "mixed")
+
+    def file_of(self, env: Environment) -> Path:
+        """A file of the tool's that can be changed."""
+        if self.by_r:
+            return env.library / "tool/NAMESPACE"
+        [module] = [each for site in inventory.site_folders(env.prefix) for each in site.glob("tool/__init__.py")]
+        return module
+
+    def stands(self, env: Environment) -> bool:
+        """Whether the tool is for the prefix in the place by which it is reached."""
+        if self.by_r:
+            job = Job(argv=("Rscript", "-e", "cat(tool::hello(), .libPaths()[[1]])"), cwd=Path("/"))
+            said = process.run(runtimes.get(env.runtime).command(env, job))
+            return said == f"hello {env.library}"
+        return (env.prefix / "bin/tool").read_text().startswith(f"#!{self.reached(env)}/bin/python")
 
     @property
     def env(self) -> Environment:
         return self.store.environment("demo")
+
+    def reached(self, env: Environment) -> Path:
+        """The place of the prefix for which its programs are written."""
+        return Path(PREFIX) if self.wanted else env.prefix
+
+    def copy(self, source: Path) -> Environment:
+        """Make another environment of the same kind from a file."""
+        how = How() if self.wanted or self.by_r else How(runtime=self.name)
+        return restore(self.store, source, name="copy", actor=ACTOR, how=how, wanted=self.wanted).environment
 
     def versions(self, env: Environment | None = None) -> dict[str, str]:
         packages = observe(self.store, env or self.env).packages
@@ -65,21 +113,62 @@ def _actor():
 ACTOR = _actor()
 
 
-@pytest.fixture(params=["venv", "conda"])
+@pytest.fixture(scope="session")
+def _same_in_r(tmp_path_factory, rscript):
+    """A CRAN with the same packages."""
+    folder = tmp_path_factory.mktemp("same") / "cran"
+    subprocess.run([rscript, "--vanilla", R / "same.R", folder], check=True, capture_output=True)
+    return folder
+
+
+def _cran(request, store) -> None:
+    """Have R take its packages from there."""
+    (store.settings.user_home / "cran").symlink_to(request.getfixturevalue("_same_in_r"))
+    (store.settings.user_home / ".Rprofile").write_text("")
+    request.getfixturevalue("served_repository")
+
+
+def _of_r(request, store, *, beside: str | None = None) -> Kind:
+    """R alone, or beside the Python at that path, which has packages of its own."""
+    _cran(request, store)
+    said = {"language": "python", "also": ("r",), "python": beside} if beside else {"language": "r"}
+
+    def make(name: str = "demo", *wanted: str, force: bool = False) -> Environment:
+        return create(store, Plan(name=name, specs=wanted, force=force, **said), actor=ACTOR)
+
+    def add(*wanted: str) -> object:
+        return install(store, store.environment("demo"), (), by_r=wanted, actor=ACTOR)
+
+    return Kind("mixed" if beside else "r", store, make, add)
+
+
+# Of the runtimes for images one with a daemon and one with files; `test_running.py` asks all of them.
+@pytest.fixture(params=["venv", "conda", "r", "mixed", "docker", "apptainer"])
 def kind(request, store, mirror_index, wheelhouse, tmp_path, pythons) -> Kind:
-    """The wheelhouse is the index; for conda the marker and the tool come from the channel."""
+    """The wheelhouse is the index; for conda the marker and the tool come from the channel, for R from a CRAN.
+
+    In R all is from there, in an environment that speaks Python as well the rest is of Python.
+    """
     for version in ("1.0", "2.0"):
         wheelhouse.add("marker", version)
     wheelhouse.add("fromindex", files={"fromindex/data.txt": "data\n"}, scripts={"fromindex": "fromindex:main"})
-    if request.param == "venv":
-        wheelhouse.add("tool", requires=("marker>=1",), scripts={"tool": "tool:main"}, files=TOOL)
-        python = str(next(pythons[each] for each in ("3.12", "3.11", "3.13") if each in pythons))
-    else:
+    if request.param in ("r", "mixed"):
+        return _of_r(request, store, beside=_here(pythons) if request.param == "mixed" else None)
+    python: str | None = None
+    wanted = container = None
+    if request.param == "conda":
         request.getfixturevalue("channel")
         python = "3.12"
+    else:
+        wheelhouse.add("tool", requires=("marker>=1",), scripts={"tool": "tool:main"}, files=TOOL)
+    if request.param == "venv":
+        python = _here(pythons)
+    if request.param in ENGINES:
+        wanted = _wanted(request)
+        _, container = contain(store, wanted, Policy())
 
     def make(name: str = "demo", *wanted: str, force: bool = False) -> Environment:
-        plan = Plan(name=name, runtime=request.param, python=python, force=force)
+        plan = Plan(name=name, runtime=request.param, container=container, python=python, force=force)
         if request.param == "conda":
             return create(store, replace(plan, specs=wanted), actor=ACTOR)
         listed = tmp_path / f"{name}-requirements.txt"
@@ -93,22 +182,36 @@ def kind(request, store, mirror_index, wheelhouse, tmp_path, pythons) -> Kind:
             return install(store, env, (), specs=specs, actor=ACTOR)
         return install(store, env, wanted, actor=ACTOR)
 
-    return Kind(request.param, store, make, add)
+    return Kind(request.param, store, make, add, wanted)
+
+
+def _here(pythons) -> str:
+    return str(next(pythons[each] for each in ("3.12", "3.11", "3.13") if each in pythons))
+
+
+def _wanted(request) -> Wanted:
+    found = request.getfixturevalue("detected").named(request.param)
+    if not found.usable:
+        pytest.skip(f"{found.name} cannot be used here: {found.problem}")
+    image = request.getfixturevalue("image")(found, "python:3.11")
+    # The index of the tests is on this machine.
+    return Wanted(runtime=found.name, image=image, resources=Resources(network="host"))
 
 
 TOOL = {"tool/__init__.py": "def main(): print('a tool')\n"}
 
 
-def test_every_runtime_is_asked_these_questions():
-    assert set(RUNTIMES) == {"venv", "conda"}
+def test_every_runtime_of_this_machine_is_asked_these_questions():
+    assert set(RUNTIMES) - set(ENGINES) == {"venv", "conda"}
+    assert set(get_args(KindOf)) == {"venv", "conda", "r"}
 
 
 def test_what_is_asked_for_is_there_with_what_it_needs_and_on_record(kind):
     env = kind.make("demo", "tool")
 
     assert kind.versions() == {"tool": "1.0", "marker": "2.0"}
-    assert env.runtime == kind.name
-    assert (env.prefix / "bin/tool").read_text().startswith(f"#!{env.prefix}/bin/python")
+    assert env.runtime == kind.runtime
+    assert kind.stands(env)
     [entry] = kind.store.history("demo").entries()
     assert "tool" in {name for each in entry.asked for name in each.names}
     assert check(kind.store, env) == ()
@@ -119,7 +222,7 @@ def test_the_prefix_is_written_for_the_place_by_which_it_is_reached(kind):
     install(kind.store, env, ("fromindex",), actor=ACTOR)
 
     aside = str(generation_folder(env.prefix, env.generation))
-    assert not relocate(env.prefix, (aside,), env.prefix)
+    assert not relocate(env.prefix, (aside,), kind.reached(env))
 
 
 def test_packages_come_and_go_and_each_change_is_an_entry(kind):
@@ -243,7 +346,18 @@ def test_what_was_written_down_gives_the_same_again(kind, form, tmp_path, mirror
     kind.make("demo", "tool", "marker==1.0")
     install(kind.store, kind.env, ("fromindex",), actor=ACTOR)
     frozen = freeze(kind.store, kind.env, actor=ACTOR)
-    if form == "own":
+    if kind.name == "mixed":
+        shutil.copy(frozen.path.with_name("renv.lock"), tmp_path)  # the other half of the lock
+        if form == "yaml":
+            with pytest.raises(InvalidInput, match=r"r-marker.* can only come from conda"):
+                restore(
+                    kind.store, kind.store.history("demo").latest, name="copy", actor=ACTOR, how=How(runtime="venv")
+                )
+            return
+    if (kind.name, form) == ("r", "yaml"):  # where the names of R's packages are not as R has them
+        source = tmp_path / "renv.lock"
+        export(kind.store, "demo", Order(form="renv", target=source), actor=ACTOR)
+    elif form == "own":
         source = tmp_path / "snapshot.json"
         export(kind.store, "demo", Order(form="lock", target=source), actor=ACTOR)
     else:
@@ -253,7 +367,7 @@ def test_what_was_written_down_gives_the_same_again(kind, form, tmp_path, mirror
     # The index of the tests has the files under its own address alone.
     source.write_text(source.read_text().replace("https://files.pythonhosted.org", mirror_index.address))
 
-    made = restore(kind.store, source, name="copy", actor=ACTOR, how=How(runtime=kind.name)).environment
+    made = kind.copy(source)
 
     assert not diff(observe(kind.store, kind.env), observe(kind.store, made))
     assert check(kind.store, made) == ()
@@ -267,10 +381,11 @@ def test_another_state_than_the_files_is_refused_and_leaves_nothing(kind, tmp_pa
     frozen = freeze(kind.store, kind.env, actor=ACTOR)
     changed = tmp_path / frozen.path.name
     [marker] = [each for each in frozen.snapshot.packages if each.name == "marker"]
-    changed.write_text(frozen.path.read_text().replace(marker.sha256, "0" * 64))
+    for each in (frozen.path, *frozen.path.parent.glob("renv.lock")):
+        (tmp_path / each.name).write_text(each.read_text().replace(marker.sha256, "0" * 64))
 
     with pytest.raises(CommandFailed):
-        restore(kind.store, changed, name="copy", actor=ACTOR)
+        kind.copy(changed)
 
     assert not kind.store.exists("copy")
 
@@ -278,17 +393,18 @@ def test_another_state_than_the_files_is_refused_and_leaves_nothing(kind, tmp_pa
 def test_an_archive_gives_the_same_elsewhere_and_again_the_same_bytes(kind, tmp_path, actor):
     kind.make("demo", "tool")
     install(kind.store, kind.env, ("fromindex",), actor=ACTOR)
-    first = archive(kind.store, kind.env, tmp_path / "a.venvoy.tar.zst", actor=ACTOR)
-    again = archive(kind.store, kind.env, tmp_path / "b.venvoy.tar.zst", actor=ACTOR)
+    pack = partial(archive, actor=ACTOR, tier="packages")
+    first = pack(kind.store, kind.env, tmp_path / "a.venvoy.tar.zst")
+    again = pack(kind.store, kind.env, tmp_path / "b.venvoy.tar.zst")
 
-    imported = import_archive(kind.store, tmp_path / "a.venvoy.tar.zst", name="copy", actor=ACTOR)
+    imported = import_archive(kind.store, tmp_path / "a.venvoy.tar.zst", name="copy", actor=ACTOR, wanted=kind.wanted)
 
     assert first.packed.sha256 == again.packed.sha256
     assert first.vendored.missing == ()
     assert not diff(observe(kind.store, kind.env), observe(kind.store, imported.environment))
     copied = kind.store.environment("copy")
-    assert archive(kind.store, copied, tmp_path / "c.venvoy.tar.zst", actor=ACTOR).vendored.new == 0
-    assert verify_archive(kind.store, tmp_path / "a.venvoy.tar.zst").reached == "L3"
+    assert pack(kind.store, copied, tmp_path / "c.venvoy.tar.zst").vendored.new == 0
+    assert verify_archive(kind.store, tmp_path / "a.venvoy.tar.zst", wanted=kind.wanted).reached == "L3"
 
 
 def test_verify_reaches_the_last_level_and_falls_to_the_one_that_deviates(kind):
@@ -300,16 +416,19 @@ def test_verify_reaches_the_last_level_and_falls_to_the_one_that_deviates(kind):
     vendor(kind.store, kind.env, frozen.snapshot)
     assert verify_environment(kind.store, kind.env).reached == "L3"
 
-    [module] = [each for site in inventory.site_folders(env.prefix) for each in site.glob("tool/__init__.py")]
+    module = kind.file_of(env)
     text = module.read_text()
     module.unlink()  # it may be one file with that in a cache
     module.write_text(f"{text}# changed\n")
     found = verify_environment(kind.store, kind.env, rebuild=False)
     assert found.reached == "L1"
-    assert [Path(each.file).name for each in found.deviations] == ["__init__.py"]
+    assert [Path(each.file).name for each in found.deviations] == [module.name]
 
     module.unlink()
-    assert [each.code for each in check(kind.store, kind.env)] == ["distribution-incomplete"]
+    if kind.by_r:
+        (env.library / "tool/Meta/package.rds").unlink()
+    unseen = ["package-missing"] if kind.by_r else []  # R takes it for none
+    assert [each.code for each in check(kind.store, kind.env)] == ["distribution-incomplete", *unseen]
     repair(kind.store, kind.env, actor=ACTOR)
     assert check(kind.store, kind.env) == ()
     assert verify_environment(kind.store, kind.env, rebuild=False).reached == "L2"
@@ -326,11 +445,13 @@ def test_a_moved_environment_is_told_and_mended(kind, tmp_path):
     old.rename(other.prefix)
     kind.store.save(other)
 
-    assert "moved" in {each.code for each in check(kind.store, other)}
+    # In a container it is reached by one path, wherever it lies, and an R library lies where its profile does.
+    still = kind.wanted is not None or kind.name == "r"
+    assert ("moved" in {each.code for each in check(kind.store, other)}) == (not still)
     repair(kind.store, other, actor=ACTOR)
 
     assert check(kind.store, kind.env) == ()
-    assert (other.prefix / "bin/tool").read_text().startswith(f"#!{other.prefix}/bin/python")
+    assert kind.stands(other)
 
 
 def test_deleting_leaves_the_record(kind):

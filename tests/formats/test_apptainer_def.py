@@ -92,7 +92,7 @@ def test_nothing_is_said_while_it_is_translated(snapshot, capfd):
 def test_a_translation_that_loses_a_hash_or_gains_a_section_is_not_given_out(snapshot):
     good = apptainer_def._translated(
         [
-            "FROM docker.io/library/python:3.12.1-slim",
+            f"FROM {apptainer_def._BASE}",
             "ENV PYTHONNOUSERSITE=1",
             *steps(snapshot(SIX)),
             'ENTRYPOINT ["python"]',

@@ -60,6 +60,34 @@ def test_what_nobody_can_fetch_is_no_package_of_the_index_and_says_why(snapshot)
     assert "/home/ada" not in text
 
 
+def test_packages_of_r_are_named_as_cran_and_bioconductor_name_them(snapshot):
+    def of_r(name, ecosystem="cran", **words):
+        return Package(ecosystem=ecosystem, name=name, version="0.2-1", **words)
+
+    contrib = "https://cran.example.org/src/contrib"
+    packages = (
+        of_r("Rcpp", url=f"{contrib}/Rcpp_0.2-1.tar.gz", sha256=SHA),
+        of_r("limma", "bioconductor"),
+        of_r("universe", channel="ropensci", url="https://u.example.org/src/contrib/universe_0.2-1.tar.gz", sha256=SHA),
+        of_r("hub", origin="vcs", url=f"git+https://github.com/ada/hub@{COMMIT}"),
+        of_r("mine", origin="local"),
+    )
+
+    said = bom(replace(snapshot(), language="r", language_version="4.2.2", packages=packages))
+
+    components = {each["name"]: each for each in said["components"]}
+    assert {name: each["purl"] for name, each in components.items()} == {
+        "Rcpp": "pkg:cran/Rcpp@0.2-1",
+        "limma": "pkg:bioconductor/limma@0.2-1",
+        "universe": "pkg:cran/universe@0.2-1?repository_url=https://u.example.org",
+        "hub": f"pkg:cran/hub@0.2-1?vcs_url=git%2Bhttps://github.com/ada/hub%40{COMMIT}",
+        "mine": "pkg:generic/mine@0.2-1",
+    }
+    assert components["Rcpp"]["hashes"] == [{"alg": "SHA-256", "content": SHA}]
+    assert {name for name, each in components.items() if each.get("properties")} == {"limma", "mine"}
+    assert {"name": "venvoy:r", "value": "4.2.2"} in said["metadata"]["component"]["properties"]
+
+
 def test_the_environment_is_what_it_is_about_and_needs_what_was_asked_for(snapshot):
     said = bom(snapshot(SIX, BETA))
 

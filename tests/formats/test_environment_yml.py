@@ -418,3 +418,22 @@ def test_conda_locks_own_parser_reads_what_is_written(snapshot, tmp_path):
     assert ran.returncode == 0, ran.stderr
     said = {tuple(each) for each in json.loads(ran.stdout)}
     assert {("conda", "python", "3.12.1.*"), ("pip", "numpy", "==2.3.1"), ("pip", "six", "==1.17.0")} <= said
+
+
+# --- images ----------------------------------------------------------------------------------------------------------
+
+
+def test_the_image_is_named_in_a_comment_that_others_pass_over(in_image, snapshot):
+    text = form.dump(in_image("six==1.0"))
+
+    said, rest = text.split("\n", 1)
+    assert said == f"# in the image docker.io/library/python:3.12-slim (sha256:{'1' * 64})"
+    assert rest == form.dump(snapshot("six==1.0"))
+    assert load(text) == load(rest)
+
+
+def test_a_name_of_an_image_cannot_end_its_comment(in_image):
+    seen = in_image("six==1.0")
+    odd = replace(seen, stands_on=replace(seen.stands_on, reference="/tmp/a\ndependencies: [evil]\u2028#.tar"))
+
+    assert load(form.dump(odd)) == load(form.dump(seen))

@@ -256,3 +256,44 @@ def test_any_text_is_read_or_refused(text):
     for words in (text, HEAD + text, f"{HEAD}packages = []\n[tool.venvoy]\n{text}"):
         with suppress(InvalidInput):
             load(words)
+
+
+# --- images
+
+
+def test_a_lock_says_all_of_its_image_and_is_read_back_to_the_byte(in_image):
+    text = form.dump(in_image(SIX))
+
+    again = load(text)
+
+    said = tomllib.loads(text)["tool"]["venvoy"]
+    assert said["image"] == {"reference": "docker.io/library/python:3.12-slim", "digest": f"sha256:{'1' * 64}"}
+    assert said["contents"]["packages"] == {"deb": ["libssl3 3.0.9"], "pypi": ["pip 23.0"]}
+    assert (again.contents, again.stands_on) == (in_image(SIX).contents, in_image(SIX).stands_on)
+    assert form.dump(again) == text
+
+
+def test_a_lock_of_no_image_has_no_word_of_one(snapshot):
+    said = tomllib.loads(form.dump(snapshot(SIX)))["tool"]["venvoy"]
+
+    assert not {"image", "contents"} & set(said)
+    assert load(form.dump(snapshot(SIX))).contents is None
+
+
+def test_contents_that_were_changed_in_a_lock_are_refused(in_image):
+    with pytest.raises(InvalidInput, match="contents was changed"):
+        load(form.dump(in_image(SIX)).replace("libssl3 3.0.9", "libssl3 3.0.8"))
+
+
+@pytest.mark.parametrize(
+    ("said", "why"),
+    [
+        ("contents = 3", "contents is not as we write it"),
+        ("contents = { packages = { gem = ['rake 13'] } }", "contents is not as we write it"),
+        ("image = 'python'", "image is not as we write it"),
+        ("image = { reference = 3, digest = '' }", "image is not as we write it"),
+    ],
+)
+def test_an_image_that_is_not_as_we_write_it_is_refused(said, why):
+    with pytest.raises(InvalidInput, match=why):
+        load(f"{HEAD}packages = []\n[tool.venvoy]\n{said}\n")

@@ -1,6 +1,7 @@
 """RO-Crate: read again by the library of its authors."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from hashlib import sha256
 
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from rocrate.rocrate import ROCrate
 
 from venvoy.formats.pylock import PylockToml
+from venvoy.formats.renv import RenvLock
 from venvoy.formats.rocrate import PROFILE, Part, Ran, RoCrate
 from venvoy.model import Package, Snapshot
 
@@ -49,6 +51,29 @@ def test_the_environment_is_an_application_that_needs_its_packages(snapshot, cra
     assert (six["softwareVersion"], six["downloadUrl"], six["sha256"]) == ("1.17.0", SIX.url, SHA)
     assert loaded.datePublished == datetime(2026, 1, 2)  # noqa: DTZ001  # the library's own
     assert "/home/ada" not in RoCrate().dump(snapshot(LOCAL))
+
+
+def test_an_r_environment_is_one_of_r_with_its_own_lock(snapshot, crate):
+    packages = (
+        Package(ecosystem="cran", name="Rcpp", version="1.0.10", sha256=SHA),
+        Package(ecosystem="bioconductor", name="limma", version="3.54.0"),
+        Package(ecosystem="cran", name="universe", version="1.0", channel="ropensci"),
+    )
+    state = replace(snapshot(), language="r", language_version="4.2.2", packages=packages)
+
+    loaded = crate(RoCrate().dump(state))
+
+    (lock,) = loaded.data_entities
+    assert (lock.id, lock["encodingFormat"]) == ("renv.lock", "application/json")
+    assert lock["sha256"] == sha256(RenvLock().dump(state).encode()).hexdigest()
+    assert loaded.get("#environment")["softwareVersion"] == "R 4.2.2"
+    assert loaded.get("#environment")["runtimePlatform"]["name"] == "R"
+    pages = {each["name"]: each.get("url") for each in loaded.get("#environment")["softwareRequirements"][1:]}
+    assert pages == {
+        "Rcpp": "https://CRAN.R-project.org/package=Rcpp",
+        "limma": "https://bioconductor.org/packages/limma",
+        "universe": None,
+    }
 
 
 def test_the_lock_is_its_data_with_size_and_hash(snapshot, crate):

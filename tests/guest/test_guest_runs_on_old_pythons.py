@@ -61,11 +61,31 @@ def test_every_module_can_be_imported_with_the_standard_library_alone(old):
 def test_the_probe_says_what_the_interpreter_is(old):
     said = json.loads(run(old, "-I", "-S", "-", input=(GUEST / "probe.py").read_text()))
 
-    assert set(said) == {"version", "abi", "platform", "libc", "digest"}
+    assert set(said) == {"path", "version", "abi", "platform", "libc", "digest"}
     assert said["version"] == run(old, "-c", "import platform; print(platform.python_version())").strip()
     assert said["abi"] == "cp" + "".join(said["version"].split(".")[:2])
     assert said["platform"].startswith(f"{sys.platform}-")
     assert len(said["digest"]) == 64
+
+
+def test_what_the_interpreter_finds_is_listed_the_first_of_a_name_alone(old, tmp_path):
+    for place, name, version in (("one", "Some.Thing", "1.0"), ("two", "some_thing", "2.0"), ("two", "other", "3")):
+        info = tmp_path / place / f"{name}-{version}.dist-info"
+        info.mkdir(parents=True)
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n\nVersion: 9\n")
+    (tmp_path / "two/broken-1.dist-info").mkdir()
+    (tmp_path / "two/flat-4.egg-info").write_text("Metadata-Version: 1.0\nName: flat\nVersion: 4\n")
+    program = f"""
+import runpy, sys
+sys.path[:0] = [{str(tmp_path / "one")!r}, {str(tmp_path / "two")!r}]
+sys.prefix = "/nonexistent"
+runpy.run_path({str(GUEST / "distributions.py")!r}, run_name="__main__")
+"""
+
+    listed = json.loads(run(old, "-I", "-S", "-", input=program))
+
+    ours = [each for each in listed if each[1] in ("Some.Thing", "some_thing", "other", "flat", "broken")]
+    assert ours == [["pypi", "Some.Thing", "1.0", ""], ["pypi", "flat", "4", ""], ["pypi", "other", "3", ""]]
 
 
 def test_the_shim_runs_a_program_and_says_how_it_ended(old):
@@ -79,7 +99,7 @@ def test_the_shim_runs_a_program_and_says_how_it_ended(old):
 
     assert code == 7
     assert said[0].startswith("pid ")
-    assert said[1].startswith(f"exit 7 {b'last'.hex()}")
+    assert said[1].startswith(f"exit 7 x{b'last'.hex()}")
 
 
 @pytest.mark.parametrize("name", MODULES)

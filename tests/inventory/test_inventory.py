@@ -10,6 +10,8 @@ import pytest
 import uv
 
 from venvoy import inventory
+from venvoy.inventory import recorded, venv
+from venvoy.inventory.damage import damages
 
 FIFTY_AND_MORE = ("jupyterlab", "pandas", "requests", "zope.interface", "ruamel.yaml", "PyYAML")
 
@@ -30,6 +32,26 @@ def site(tmp_path) -> Path:
 
 def named(prefix: Path) -> list[tuple[str, str]]:
     return [(each.name, each.version) for each in inventory.packages(prefix)]
+
+
+@pytest.mark.timeout(20)
+def test_a_pipe_in_the_place_of_any_file_keeps_nobody_waiting(tmp_path, site):
+    whole, bare = lay(site, "whole"), lay(site, "bare")
+    (bare / "METADATA").unlink()
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "conda-meta").mkdir()
+    pipes = (tmp_path / "pyvenv.cfg", tmp_path / "bin/run", tmp_path / "conda-meta/a-1-0.json", bare / "METADATA")
+    for each in (
+        *pipes,
+        *(whole / name for name in ("RECORD", "INSTALLER", "WHEEL", "direct_url.json", "top_level.txt")),
+    ):
+        os.mkfifo(each)
+
+    assert named(tmp_path) == [("whole", "1.0")]
+    assert [(each.installer, each.tags, each.record) for each in inventory.distributions(tmp_path)] == [("", (), ())]
+    assert venv.written_for(tmp_path) == {}
+    assert [each.kind for each in damages((site,))] == ["husk"]
+    assert recorded.audit((site,), inventory.distributions(tmp_path), written_for={}).files == 0
 
 
 def test_an_empty_or_missing_prefix_has_nothing(tmp_path, site):

@@ -1,15 +1,16 @@
 """Real kernels in real environments: one home for all tests of a worker, and clients to speak to the kernels with."""
 
+import asyncio
 import contextlib
 import json
 import os
 import queue
-import shutil
 import subprocess
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,50 +18,51 @@ import psutil
 import pytest
 from jupyter_client.blocking.client import BlockingKernelClient
 from jupyter_client.connect import write_connection_file
+from jupyter_client.ioloop import AsyncIOLoopKernelManager
 from jupyter_client.manager import KernelManager
+from traitlets.config import Config
 
 from venvoy import settings as venvoy_settings
+from venvoy.actions.contain import Wanted, contain
 from venvoy.actions.create import Plan, create
+from venvoy.actions.detect import Detected, Found
 from venvoy.actions.launch import kernel_of
+from venvoy.containers import ENGINES
 from venvoy.frontends import kernelspecs
-from venvoy.model import Actor, Environment
-from venvoy.settings import Settings
+from venvoy.model import Actor, Container, Environment, Mount
+from venvoy.runtimes.inside import PREFIX
+from venvoy.settings import Policy, Settings
 from venvoy.store import Store
 
 USUAL = "3.12"
+CONTAINED = "3.11"
 PATIENCE = 60
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if Path(__file__).parent in item.path.parents:
+        if Path(__file__).parent in item.path.parents and item.path.name != "test_r.py":
             item.add_marker(pytest.mark.network)  # the kernel that is lent comes from the index
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run what is marked `everywhere` in each container runtime, too: one after the other, each in one worker."""
+    if "runtime" not in metafunc.fixturenames:
+        return
+    contained, everywhere = map(metafunc.definition.get_closest_marker, ("contained", "everywhere"))
+    wanted = (contained.args or ENGINES) if contained else ("venv", *ENGINES) if everywhere else ()
+    if wanted:
+        given = [pytest.param(each, marks=() if each == "venv" else pytest.mark.xdist_group(each)) for each in wanted]
+        metafunc.parametrize("runtime", given, indirect=True, scope="session")
 
 
 # --- a home for all tests of a worker --------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="session")
-def _home(tmp_path_factory: pytest.TempPathFactory, _shared: Path) -> Iterator[Mapping[str, str]]:
-    home = tmp_path_factory.mktemp("kernels")
-    # A Unix socket's path must be short, and pytest's folders are not.
-    runtime = Path(tempfile.mkdtemp(prefix="vk", dir="/tmp"))
-    for name in ("payloads", "bases"):
-        (_shared / name).mkdir(parents=True, exist_ok=True)
-        (home / ".venvoy").mkdir(exist_ok=True)
-        (home / ".venvoy" / name).symlink_to(_shared / name)
-    yield {
-        "HOME": str(home),
-        "VENVOY_HOME": str(home / ".venvoy"),
-        "VENVOY_PROJECTS": str(home / "venvoy-projects"),
-        "JUPYTER_DATA_DIR": str(home / "jupyter/data"),
-        "JUPYTER_RUNTIME_DIR": str(home / "jupyter/runtime"),
-        "JUPYTER_CONFIG_DIR": str(home / "jupyter/config"),
-        "IPYTHONDIR": str(home / ".ipython"),
-        "XDG_RUNTIME_DIR": str(runtime),
-    }
-    for folder in (runtime, home):
-        shutil.rmtree(folder, ignore_errors=True)
+def _home(new_home: Callable[[str], AbstractContextManager[Mapping[str, str]]]) -> Iterator[Mapping[str, str]]:
+    with new_home("kernels") as variables:
+        yield variables
 
 
 @pytest.fixture(autouse=True)
@@ -78,27 +80,83 @@ def _made() -> dict[str, Environment]:
     return {}
 
 
+@pytest.fixture(scope="session")
+def runtime(request: pytest.FixtureRequest) -> str:
+    """Where the environments of this test are: "venv", or each container runtime for what is marked `everywhere`."""
+    return str(getattr(request, "param", "venv"))
+
+
 @pytest.fixture
-def environment(
-    store: Store, actor: Actor, pythons: Mapping[str, Path], _made: dict[str, Environment]
+def environment(environment_in: Callable[..., Environment], runtime: str) -> Callable[..., Environment]:
+    """`environment_in` where the test is."""
+    return partial(environment_in, runtime)
+
+
+@pytest.fixture
+def environment_in(
+    store: Store,
+    actor: Actor,
+    pythons: Mapping[str, Path],
+    contained: Callable[..., tuple[str, Container]],
+    _made: dict[str, Environment],
 ) -> Callable[..., Environment]:
     """An environment with its kernelspec: `environment()` is one for all tests, `environment("own")` made for this one.
 
-    `python` is a minor version; `adjust` may do something to a new one before the kernelspec is written.
+    `python` is a minor version; `adjust` may do something to a new one before the kernelspec is written, `wanted` says
+    more of its container.
     """
 
     def found(
-        name: str = "", *, python: str = USUAL, adjust: Callable[[Environment], object] = lambda _: None
+        runtime: str,
+        name: str = "",
+        *,
+        python: str = "",
+        adjust: Callable[[Environment], object] = lambda _: None,
+        **wanted: Any,
     ) -> Environment:
-        name = name or f"shared-{python}"
+        python = python or (USUAL if runtime == "venv" else CONTAINED)
+        name = (name or f"shared-{python}") + ("" if runtime == "venv" else f"-{runtime}")
         if name not in _made:
-            if python not in pythons:
+            if runtime != "venv":
+                kind, container = contained(runtime, python, **wanted)
+                plan = Plan(name=name, runtime=kind, container=container)
+            elif python in pythons:
+                plan = Plan(name=name, python=str(pythons[python]))
+            else:
                 pytest.skip(f"not obtainable: no Python {python} on this machine")
-            env = create(store, Plan(name=name, python=str(pythons[python])), actor=actor)
+            env = create(store, plan, actor=actor)
             adjust(env)
             kernelspecs.write(kernelspecs.spec(store, env, encrypts=kernel_of(store, env).encrypts))
             _made[name] = env
         return _made[name]
+
+    return found
+
+
+@pytest.fixture
+def inside() -> Callable[[Environment], str]:
+    """The prefix of an environment as its own kernels see it."""
+    return lambda env: PREFIX if env.container else str(env.prefix)
+
+
+@pytest.fixture
+def contained(
+    store: Store, detected: Detected, image: Callable[[Found, str], str], tmp_path_factory: pytest.TempPathFactory
+) -> Callable[..., tuple[str, Container]]:
+    """How a Python of the images is run by a runtime; `image` may name another, the rest is `Wanted`'s.
+
+    It sees the folders of the tests under their own names.
+    """
+    folders = tmp_path_factory.getbasetemp()
+
+    def found(name: str, python: str = CONTAINED, **wanted: Any) -> tuple[str, Container]:
+        engine = detected.named(name)
+        if not engine.usable:
+            pytest.skip(f"{engine.name} cannot be used here: {engine.problem}")
+        wanted.setdefault("mounts", (Mount(source=folders, target=str(folders)),))
+        if "image" not in wanted:
+            wanted["image"] = image(engine, f"python:{python}")
+        return contain(store, Wanted(runtime=engine.name, **wanted), Policy())
 
     return found
 
@@ -110,6 +168,28 @@ def prefix(store: Store, actor: Actor, channel: Any, _made: dict[str, Environmen
     def found(name: str, *specs: str, python: str = "3.12") -> Environment:
         if name not in _made:
             env = create(store, Plan(name=name, runtime="conda", python=python, specs=specs), actor=actor)
+            kernelspecs.write(kernelspecs.spec(store, env, encrypts=kernel_of(store, env).encrypts))
+            _made[name] = env
+        return _made[name]
+
+    return found
+
+
+@pytest.fixture
+def r_in(store, actor, repository, rscript, detected, image, _made) -> Callable[..., Environment]:
+    """The R environment of a place with its kernelspec, one for all tests that do not name their own."""
+
+    def found(place: str, name: str = "") -> Environment:
+        name = name or f"r-{place}"
+        if name not in _made:
+            kind, container = "venv", None
+            if place != "host":
+                runtime = detected.named(place)
+                if not runtime.usable:
+                    pytest.skip(f"{place} cannot be used here: {runtime.problem}")
+                wanted = Wanted(runtime=place, image=image(runtime, "r:4.5"), language="r")
+                kind, container = contain(store, wanted, Policy())
+            env = create(store, Plan(name=name, language="r", runtime=kind, container=container), actor=actor)
             kernelspecs.write(kernelspecs.spec(store, env, encrypts=kernel_of(store, env).encrypts))
             _made[name] = env
         return _made[name]
@@ -188,7 +268,8 @@ class Live:
 
     def begin(self, code: str, *, until: str = "") -> str:
         """Send a cell and return its id as soon as it is busy or has printed `until`."""
-        sent = self.client.execute(code)
+        # What is sent right after an error would be aborted with it.
+        sent = self.client.execute(code, stop_on_error=False)
         while True:
             message = self.client.get_iopub_msg(timeout=PATIENCE)
             if message["parent_header"].get("msg_id") != sent:
@@ -214,7 +295,16 @@ class Live:
 
     @property
     def pid(self) -> int:
-        return int(self.run("import os; os.getpid()").result)
+        """The kernel's number on this machine."""
+        return self.outside(int(self.run("import os; os.getpid()").result))
+
+    def outside(self, pid: int) -> int:
+        """The number on this machine of a process that has that one where the kernel is."""
+        return outside(pid, self.run("import os; print(os.readlink('/proc/self/ns/pid'))").stdout.strip())
+
+    @property
+    def shim(self) -> int:
+        return psutil.Process(self.manager.provisioner.pid).ppid()
 
 
 def _servers() -> dict[str, str]:
@@ -285,24 +375,24 @@ def _answered(client: BlockingKernelClient) -> None:
 
 
 @pytest.fixture(scope="module")
-def _one() -> Iterator[list[Live]]:
-    one: list[Live] = []
+def _one() -> Iterator[dict[str, Live]]:
+    one: dict[str, Live] = {}
     yield one
-    for live in one:
+    for live in one.values():
         stop(live)
 
 
 @pytest.fixture
-def live(_one: list[Live], environment: Callable[..., Environment]) -> Live:
-    """One kernel for all tests of a file that leave it as it is."""
-    if not _one:
+def live(_one: dict[str, Live], runtime: str, environment: Callable[..., Environment]) -> Live:
+    """One kernel for all tests of a file that leave it as it is, in each runtime."""
+    if runtime not in _one:
         manager = KernelManager(kernel_name=kernelspecs.spec_name(environment().name))
         manager.start_kernel(env=_servers())
         client = manager.client()
         client.start_channels()
-        _one.append(Live(client=client, manager=manager))
+        _one[runtime] = Live(client=client, manager=manager)
         client.wait_for_ready(timeout=PATIENCE)
-    return _one[0]
+    return _one[runtime]
 
 
 def stop(live: Live) -> None:
@@ -311,6 +401,74 @@ def stop(live: Live) -> None:
         if live.manager.has_kernel:
             live.manager.shutdown_kernel(now=True)
         live.manager.context.destroy()
+
+
+# --- kernels that are restarted when they die ------------------------------------------------------------------------
+
+
+@contextlib.asynccontextmanager
+async def watched(env: Environment) -> Any:
+    """A kernel that is restarted when it dies, as Jupyter Server does."""
+    manager = AsyncIOLoopKernelManager(
+        kernel_name=kernelspecs.spec_name(env.name), config=Config({"KernelRestarter": {"time_to_dead": 0.2}})
+    )
+    await manager.start_kernel()
+    client = manager.client()
+    client.start_channels()
+    await client.wait_for_ready(timeout=60)
+    try:
+        yield manager, client
+    finally:
+        client.stop_channels()
+        await manager.shutdown_kernel(now=True)
+        manager.context.destroy()
+
+
+async def until(holds: Callable[[], object]) -> None:
+    for _ in range(3000):
+        if holds():
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError("it never came true")
+
+
+async def ran(client: Any, code: str) -> str:
+    """What a cell printed on stderr and stdout."""
+    said: list[str] = []
+    await client.execute_interactive(
+        code, timeout=60, output_hook=lambda message: said.append(message["content"].get("text", ""))
+    )
+    return "".join(said)
+
+
+def crashed(env: Environment, crash: Callable[[Any, Any], object]) -> tuple[str, str]:
+    """What the first two cells say after a crash and the restart that follows."""
+
+    async def story() -> tuple[str, str]:
+        async with watched(env) as (manager, client):
+            await ran(client, "kept = 1")
+            before = manager.provisioner.pid
+            crash(manager, client)
+            await until(lambda: manager.provisioner.pid != before)
+            await client.wait_for_ready(timeout=60)
+            return await ran(client, "print('kept' in globals())"), await ran(client, "print('again')")
+
+    return asyncio.run(story())
+
+
+@pytest.fixture(name="watched")
+def _watched() -> Callable[..., Any]:
+    return watched
+
+
+@pytest.fixture(name="crashed")
+def _crashed() -> Callable[..., tuple[str, str]]:
+    return crashed
+
+
+@pytest.fixture(name="until")
+def _until() -> Callable[..., Any]:
+    return until
 
 
 # --- processes and time ----------------------------------------------------------------------------------------------
@@ -325,7 +483,22 @@ def eventually(holds: Callable[[], object], *, within: float = 20) -> float:
     return time.perf_counter() - began
 
 
+def outside(pid: int, namespace: str) -> int:
+    """The number on this machine of a process in that namespace of processes (as /proc/PID/ns/pid names it)."""
+    if namespace == os.readlink("/proc/self/ns/pid"):
+        return pid
+    for each in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError, StopIteration):
+            said = (each / "status").read_text().splitlines()
+            numbers = next(line for line in said if line.startswith("NSpid:")).split()[1:]
+            if int(numbers[-1]) == pid and os.readlink(each / "ns/pid") == namespace:
+                return int(each.name)
+    return 0
+
+
 def lives(pid: int) -> bool:
+    if not pid:
+        return False  # it was gone before anybody looked
     try:
         return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
@@ -337,9 +510,34 @@ def _eventually() -> Callable[..., float]:
     return eventually
 
 
+@pytest.fixture(name="outside")
+def _outside() -> Callable[[int, str], int]:
+    return outside
+
+
 @pytest.fixture(name="lives")
 def _lives() -> Callable[[int], bool]:
     return lives
+
+
+@pytest.fixture
+def left(settings: Settings, runtime: str) -> Callable[[], list[str]]:
+    """The names of the containers that came in this test and are still there, in whatever state."""
+
+    def there() -> list[str]:
+        if runtime not in ("docker", "podman"):
+            return []
+        form = (
+            '{{.Names}} {{.Label "org.venvoy.session"}}'
+            if runtime == "docker"
+            else '{{.Names}} {{index .Labels "org.venvoy.session"}}'
+        )
+        argv = [runtime, "ps", "--all", "--filter", "label=org.venvoy.session", "--format", form]
+        listed = subprocess.run(argv, capture_output=True, text=True, check=True).stdout.splitlines()
+        return [line.split()[0] for line in listed if line.split()[1].startswith(str(settings.runtime))]
+
+    before = there()
+    return lambda: [each for each in there() if each not in before]
 
 
 @pytest.fixture

@@ -1,19 +1,16 @@
 """Every Python that environments may have passes the public suite for Jupyter kernels."""
 
-from collections.abc import Callable
 from typing import Any
 
-import jupyter_kernel_test
 import pytest
-from jupyter_client.manager import start_new_kernel
+from public_suite import Kernel, suite
 
 from venvoy.actions.launch import kernel_of
-from venvoy.frontends import kernelspecs
 from venvoy.model import Environment
 
 
-class _Kernel:
-    """One kernel for the whole suite, and what a Python kernel should answer."""
+class Python(Kernel):
+    """What a Python kernel should answer."""
 
     python: str
     language_name = "python"
@@ -42,21 +39,8 @@ class _Kernel:
     code_inspect_sample = "zip"
     code_clear_output = "from IPython.display import clear_output; clear_output()"
 
-    @classmethod
-    def setUpClass(cls) -> None:
-        """Started below, where environments can be made."""
-
-    @pytest.fixture(autouse=True)
-    def _started(self, environment: Callable[..., Environment]) -> None:
-        cls = type(self)
-        if "km" not in vars(cls):
-            name = kernelspecs.spec_name(environment(python=self.python).name)
-            cls.km, cls.kc = start_new_kernel(kernel_name=name)
-
-    @classmethod
-    def tearDownClass(cls) -> None:
-        if "km" in vars(cls):
-            super().tearDownClass()
+    def environment(self, request: pytest.FixtureRequest) -> Environment:
+        return request.getfixturevalue("environment")(python=self.python)
 
     def history_helper(self, *args: Any, **asked: Any) -> dict[str, Any]:
         reply = super().history_helper(*args, **asked)
@@ -66,60 +50,42 @@ class _Kernel:
         return reply
 
 
-@pytest.mark.xdist_group("3.9")
-class TestPython39(_Kernel, jupyter_kernel_test.KernelTests):
-    python = "3.9"
+class InPrefix(Python):
+    """The kernel of a conda prefix with these packages; where ipykernel is one of them, none is lent."""
 
-
-@pytest.mark.xdist_group("3.10")
-class TestPython310(_Kernel, jupyter_kernel_test.KernelTests):
-    python = "3.10"
-
-
-@pytest.mark.xdist_group("3.11")
-class TestPython311(_Kernel, jupyter_kernel_test.KernelTests):
-    python = "3.11"
-
-
-@pytest.mark.xdist_group("shared")
-class TestPython312(_Kernel, jupyter_kernel_test.KernelTests):
-    python = "3.12"
-
-
-@pytest.mark.xdist_group("3.13")
-class TestPython313(_Kernel, jupyter_kernel_test.KernelTests):
-    python = "3.13"
-
-
-# --- in conda prefixes -----------------------------------------------------------------------------------------------
-
-
-class _InPrefix(_Kernel):
     specs: tuple[str, ...] = ()
 
-    @pytest.fixture(autouse=True)
-    def _started(self, prefix, channel, store) -> None:
-        cls = type(self)
-        if "km" in vars(cls):
-            return
-        if self.specs and not channel.real:
+    def environment(self, request: pytest.FixtureRequest) -> Environment:
+        if self.specs and not request.getfixturevalue("channel").real:
             pytest.skip("not obtainable: no package index, so the channel has no ipykernel")
-        env = prefix(f"suite-{self.python}-{len(self.specs)}", *self.specs, python=self.python)
-        assert (kernel_of(store, env).payload is None) == bool(self.specs)
-        cls.km, cls.kc = start_new_kernel(kernel_name=kernelspecs.spec_name(env.name))
+        name = f"suite-{self.python}-{len(self.specs)}"
+        env = request.getfixturevalue("prefix")(name, *self.specs, python=self.python)
+        assert (kernel_of(request.getfixturevalue("store"), env).payload is None) == bool(self.specs)
+        return env
 
 
-@pytest.mark.xdist_group("conda")
-class TestLentKernel312(_InPrefix, jupyter_kernel_test.KernelTests):
-    python = "3.12"
+class InContainer(Python):
+    """The kernel of an image."""
+
+    runtime: str
+
+    def environment(self, request: pytest.FixtureRequest) -> Environment:
+        return request.getfixturevalue("environment_in")(self.runtime, python=self.python)
 
 
-@pytest.mark.xdist_group("conda")
-class TestLentKernel39(_InPrefix, jupyter_kernel_test.KernelTests):
-    python = "3.9"
+TestPython39 = suite(Python, "3.9", python="3.9")
+TestPython310 = suite(Python, "3.10", python="3.10")
+TestPython311 = suite(Python, "3.11", python="3.11")
+TestPython312 = suite(Python, "shared", python="3.12")
+TestPython313 = suite(Python, "3.13", python="3.13")
 
+TestLentKernel312 = suite(InPrefix, "conda", python="3.12")
+TestLentKernel39 = suite(InPrefix, "conda", python="3.9")
+TestOwnKernel312 = suite(InPrefix, "conda", python="3.12", specs=("ipykernel",))
 
-@pytest.mark.xdist_group("conda")
-class TestOwnKernel312(_InPrefix, jupyter_kernel_test.KernelTests):
-    python = "3.12"
-    specs = ("ipykernel",)
+TestDocker311 = suite(InContainer, "docker", runtime="docker", python="3.11")
+TestDocker39 = suite(InContainer, "docker", runtime="docker", python="3.9")
+TestPodman311 = suite(InContainer, "podman", runtime="podman", python="3.11")
+TestPodman313 = suite(InContainer, "podman", runtime="podman", python="3.13")
+TestApptainer311 = suite(InContainer, "apptainer", runtime="apptainer", python="3.11")
+TestSingularity311 = suite(InContainer, "singularity", runtime="singularity", python="3.11")

@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -140,6 +141,7 @@ def test_pip_is_uvs_where_the_environment_has_none(
     assert _installed(env) == {"by-uv"}
 
 
+@pytest.mark.everywhere
 def test_the_users_packages_come_before_the_kernels(live: Any, store: Store) -> None:
     folders = live.run("import sys; print(*sys.path, sep='\\n')").stdout.splitlines()
 
@@ -193,6 +195,7 @@ WAYS = {
 }
 
 
+@pytest.mark.everywhere
 @pytest.mark.parametrize("way", WAYS)
 def test_every_installer_acts_on_this_environment_wherever_the_server_runs(
     environment: Make, start: Start, wheels: Any, elsewhere: Mapping[str, str], way: str
@@ -211,8 +214,9 @@ def test_every_installer_acts_on_this_environment_wherever_the_server_runs(
     assert not Path(elsewhere["PIP_TARGET"]).exists()
 
 
+@pytest.mark.everywhere
 def test_nothing_leaks_in_from_where_the_server_runs(
-    environment: Make, start: Start, elsewhere: Mapping[str, str]
+    environment: Make, start: Start, inside: Callable[[Environment], str], elsewhere: Mapping[str, str]
 ) -> None:
     env = environment()
     live = start(env, env_vars=elsewhere)
@@ -220,16 +224,21 @@ def test_nothing_leaks_in_from_where_the_server_runs(
     ran = live.run("import os, json; print(json.dumps(dict(os.environ)))")
 
     seen = json.loads(ran.stdout)
-    assert {seen.get(name) for name in elsewhere if name not in ("PATH", "VIRTUAL_ENV", "UV_PYTHON")} == {None}
-    assert seen["VIRTUAL_ENV"] == str(env.prefix)
-    assert seen["UV_PYTHON"] == seen["PIP_PYTHON"] == str(env.python)
-    assert seen["PATH"].startswith(f"{env.prefix / 'bin'}:")
+    ours = ("PATH", "VIRTUAL_ENV", "UV_PYTHON", *(["R_LIBS_USER"] if env.container else []))
+    assert {seen.get(name) for name in elsewhere if name not in ours} == {None}
+    assert not [name for name in ours if seen.get(name) == elsewhere.get(name, "")]
+    assert seen["VIRTUAL_ENV"] == inside(env)
+    assert seen["UV_PYTHON"] == seen["PIP_PYTHON"] == f"{inside(env)}/bin/python"
+    assert seen["PATH"].startswith(f"{inside(env)}/bin:")
     assert live.run("import leaked").error.startswith("ModuleNotFoundError")
 
 
+@pytest.mark.everywhere
 def test_uv_is_there_where_the_user_has_none(environment: Make, start: Start) -> None:
     env = environment()
-    live = start(env, env_vars={"PATH": "/usr/bin:/bin"})
+    # Podman needs iptables, and others may lie elsewhere.
+    engines = () if not env.container else ("/usr/sbin", "/sbin", str(Path(shutil.which(env.runtime) or "/").parent))
+    live = start(env, env_vars={"PATH": ":".join(("/usr/bin", "/bin", *engines))})
 
     ran = live.run("import shutil; print(shutil.which('uv'), shutil.which('jupyter'))")
 
@@ -241,6 +250,7 @@ def test_uv_is_there_where_the_user_has_none(environment: Make, start: Start) ->
 # --- what the kernel must not know -----------------------------------------------------------------------------------
 
 
+@pytest.mark.everywhere
 def test_the_servers_secrets_do_not_reach_the_kernel(environment: Make, start: Start) -> None:
     names = (
         "JUPYTERHUB_API_TOKEN",
@@ -252,7 +262,7 @@ def test_the_servers_secrets_do_not_reach_the_kernel(environment: Make, start: S
     live = start(environment(), env_vars=dict.fromkeys(names, SECRET))
 
     ran = live.run("import os; print(dict(os.environ), open('/proc/self/environ').read())")
-    shim = psutil.Process(live.pid).parent()
+    shim = psutil.Process(live.shim)
 
     assert SECRET not in ran.stdout
     assert not [name for name in names if name in ran.stdout]
@@ -260,6 +270,7 @@ def test_the_servers_secrets_do_not_reach_the_kernel(environment: Make, start: S
     assert SECRET not in str(shim.cmdline())
 
 
+@pytest.mark.everywhere
 @pytest.mark.parametrize("shell", ["/bin/no-such-shell", ""])
 def test_commands_run_also_where_the_servers_shell_is_not_there(environment: Make, start: Start, shell: str) -> None:
     live = start(environment(), env_vars={"SHELL": shell})
@@ -295,7 +306,7 @@ def test_variables_from_a_file_reach_the_kernel_and_nothing_else(
     ran = live.run("import os; print(os.environ['API_KEY'], os.environ['PLACE'])")
     live.run("%env-status")
     live.run("%env-history")
-    shim = psutil.Process(live.pid).parent()
+    shim = psutil.Process(live.shim)
     live.manager.shutdown_kernel()
 
     assert ran.stdout == f"{SECRET} a b\n"

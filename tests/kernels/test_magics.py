@@ -41,17 +41,19 @@ def _first(ran: Any) -> float:
 # --- how they answer -------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.everywhere
 @pytest.mark.parametrize("verb", LOOKS)
 @pytest.mark.parametrize("form", ["%env-{}", "%env_{}", "env-{}", "  %env-{}", "x = 1\n%env-{}", "env_{}"])
 def test_every_form_of_a_magic_answers_with_a_table_for_notebooks_and_for_consoles(
-    live: Any, verb: str, form: str
+    live: Any, environment: Make, verb: str, form: str
 ) -> None:
+    begins = "now → now: " if verb == "diff" else f"{environment().name}: "
     ran = live.run(form.format(verb + LOOKS[verb]))
 
     assert ran.status == "ok", ran.text
     answer = ran.shown[-1]
-    assert answer[TEXT].startswith("now → now: " if verb == "diff" else "shared-3.12: ")
-    assert answer[HTML].startswith("<div>now → now: " if verb == "diff" else "<div>shared-3.12: ")
+    assert answer[TEXT].startswith(begins)
+    assert answer[HTML].startswith(f"<div>{begins}")
     assert not ran.result
     print(f"{verb}: seen after {_first(ran):.3f} s, answered after {ran.messages[-1][0]:.3f} s")
 
@@ -94,6 +96,7 @@ def test_a_magic_gives_data_that_is_shown_again_where_it_is_looked_at(live: Any)
     assert asked.shown == again.shown
 
 
+@pytest.mark.everywhere
 def test_magics_run_from_code(live: Any) -> None:
     ran = live.run("get_ipython().run_line_magic('env-history', '--last 1')['entries'][-1]['event']")
 
@@ -122,7 +125,7 @@ def test_completion_offers_them(live: Any) -> None:
         ("env-freeze --v", ["--vendor"]),
         ("found = %env-freeze --v", ["--vendor"]),
         ("x = 1\n%env-history --l", ["--last"]),
-        ("%env-export re", ["requirements"]),
+        ("%env-export req", ["requirements"]),
         ("%env-export pyl", ["pylock"]),
         ("%env-restore yes", ["yesterday"]),
         ("%env-restore now --y", ["--yes"]),
@@ -152,6 +155,7 @@ def test_completion_of_other_code_is_as_it_was(live: Any) -> None:
     assert "%env" in _complete(live, "%env")
 
 
+@pytest.mark.everywhere
 def test_a_freeze_shows_progress_and_then_the_lock(environment: Make, live: Any, store: Store) -> None:
     ran = live.run("%env-freeze")
 
@@ -159,7 +163,23 @@ def test_a_freeze_shows_progress_and_then_the_lock(environment: Make, live: Any,
     assert "Looking" in ran.shown[0][TEXT]
     assert "locked with url and hash" in ran.shown[-1][TEXT]
     assert kinds.index("update_display_data") < len(kinds) - 1 - kinds[::-1].index("display_data")
-    assert 'name = "pip"' in (store.project("shared-3.12") / "pylock.toml").read_text()
+    assert 'lock-version = "1.0"' in (store.project(environment().name) / "pylock.toml").read_text()
+
+
+@pytest.mark.parametrize("python", ["3.9", "3.12"])
+def test_what_a_magic_does_is_recorded_with_the_number_that_its_cell_shows(
+    environment: Make, start: Start, store: Store, python: str
+) -> None:
+    env = environment(python=python)
+    client = start(env).client
+    heard: list[Any] = []
+
+    for kept in (True, False, True):
+        client.execute_interactive("%env-freeze", store_history=kept, output_hook=heard.append, timeout=120)
+
+    shown = [each["content"]["execution_count"] for each in heard if each["msg_type"] == "execute_input"]
+    told = [each.actor.count for each in store.history(env.name).entries() if each.event == "freeze"]
+    assert told[-3:] == shown == [1, 2, 2]
 
 
 # --- how they are understood -----------------------------------------------------------------------------------------
@@ -452,10 +472,12 @@ def test_an_export_is_shown_as_the_text_that_it_is(live: Any, store: Store, form
     assert live.run("get_ipython().run_line_magic('env-export', 'yaml')['text'] == _").status == "ok"
 
 
+@pytest.mark.everywhere
 def test_files_are_written_beside_the_notebook_wherever_the_kernel_has_gone(
     environment: Make, start: Start, tmp_path: Path
 ) -> None:
-    live = start(environment(), env_vars={"JPY_SESSION_NAME": str(tmp_path / "analysis.ipynb")})
+    env = environment()
+    live = start(env, env_vars={"JPY_SESSION_NAME": str(tmp_path / "analysis.ipynb")})
     (tmp_path / "analysis.ipynb").write_text('{"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}')
     live.run("import os; os.chdir('/')")
 
@@ -463,12 +485,12 @@ def test_files_are_written_beside_the_notebook_wherever_the_kernel_has_gone(
     archived = live.run("there = %env-archive -o all.venvoy.tar.zst")
     wrapped = live.run("%env-export tarball")
 
-    assert f"({len((tmp_path / 'lock.toml').read_bytes())} bytes)" in exported.shown[-1][TEXT]
+    assert re.search(rf"{tmp_path}/lock.toml \(\d+ (bytes|kB)\)", exported.shown[-1][TEXT])
     assert 'lock-version = "1.0"' in (tmp_path / "lock.toml").read_text()
     assert archived.status == "ok", archived.text
     assert (tmp_path / "all.venvoy.tar.zst").stat().st_size == int(live.run("there['size']").result)
     assert "analysis.ipynb" in live.run("there['files']").result
-    assert (wrapped.status, (tmp_path / "shared-3.12.tar.gz").exists()) == ("ok", True), wrapped.text
+    assert (wrapped.status, (tmp_path / f"{env.name}.tar.gz").exists()) == ("ok", True), wrapped.text
 
 
 def test_an_answer_names_no_path_of_another_environment(parting: tuple[Environment, Any, str], store: Store) -> None:
@@ -499,15 +521,19 @@ def _outputs(notebook: nbformat.NotebookNode, cell: int) -> list[str]:
     return [each["data"].get(HTML) or each["data"][TEXT] for each in notebook.cells[cell].outputs if "data" in each]
 
 
+@pytest.mark.everywhere
 def test_they_answer_under_nbclient(environment: Make) -> None:
-    notebook = _notebook(environment(), "%env-status", "x = %env-history\nlen(x['entries']) > 0", "%env-freeze")
+    env = environment()
+    notebook = _notebook(env, "%env-status", "x = %env-history\nlen(x['entries']) > 0", "%env-freeze")
 
     nbclient.NotebookClient(notebook, timeout=60).execute()
 
     nbformat.validate(notebook)
-    assert "<div>shared-3.12: Python 3.12" in _outputs(notebook, 0)[0]
-    assert _outputs(notebook, 1)[-1] == "True"
-    assert [each for each in _outputs(notebook, 2) if each][-1].startswith("<div>shared-3.12: 1 package locked")
+    # Where an answer takes longer a meter was shown before, which is empty now.
+    first, second, third = ([each for each in _outputs(notebook, cell) if each][-1] for cell in range(3))
+    assert f"<div>{env.name}: Python 3.1" in first
+    assert second == "True"
+    assert re.match(rf"<div>{re.escape(env.name)}: \d+ packages? locked", third)
 
 
 def test_they_answer_under_papermill(environment: Make, tmp_path: Path) -> None:

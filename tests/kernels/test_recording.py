@@ -4,6 +4,7 @@ import hashlib
 import subprocess
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +69,7 @@ WAYS = {
 }
 
 
+@pytest.mark.everywhere
 @pytest.mark.parametrize("way", WAYS)
 def test_what_a_cell_installs_is_recorded_with_the_cell_and_what_it_asked_for(
     env: Environment, start: Start, store: Store, told: Told, wheels: Any, offline: str, eventually: Start, way: str
@@ -94,6 +96,7 @@ def test_what_a_cell_installs_is_recorded_with_the_cell_and_what_it_asked_for(
     assert (known[name], known[needed]) == (True, False)
 
 
+@pytest.mark.everywhere
 def test_environment_yml_and_its_timed_copy_are_written_when_things_are_still(
     env: Environment, start: Start, store: Store, told: Told, wheels: Any, offline: str, eventually: Start
 ) -> None:
@@ -177,6 +180,27 @@ def test_what_changed_while_no_kernel_ran_is_recorded_with_the_next_and_as_nobod
     assert _names(second) == [("install", ("afterwards",))]
 
 
+def test_nothing_is_written_of_a_running_kernel_while_its_environment_says_so(
+    env: Environment, start: Start, store: Store, told: Told, wheels: Any, offline: str, eventually: Start
+) -> None:
+    wheels.add("unsaid")
+    wheels.add("said")
+    live = start(env)
+
+    store.save(replace(store.environment(env.name), record=False))
+    live.run(f"%pip install {offline} unsaid")
+    shown = live.run("%env-status")
+    meanwhile = told()
+    store.save(replace(store.environment(env.name), record=True))
+    live.run(f"%pip install {offline} said")
+    eventually(told)
+
+    assert shown.status == "ok", shown.text
+    assert meanwhile == ()
+    assert _names(told()[-1]) == [("install", ("said",))]
+
+
+@pytest.mark.everywhere
 def test_each_of_two_cells_in_a_row_is_told_for_itself(
     env: Environment, start: Start, told: Told, wheels: Any, offline: str, eventually: Start
 ) -> None:
@@ -195,6 +219,7 @@ def test_each_of_two_cells_in_a_row_is_told_for_itself(
     assert second.actor.count == first.actor.count + 1
 
 
+@pytest.mark.everywhere
 def test_what_a_process_installs_behind_the_cells_back_is_recorded(
     env: Environment, start: Start, store: Store, told: Told, wheels: Any, offline: str, eventually: Start
 ) -> None:
@@ -211,6 +236,7 @@ def test_what_a_process_installs_behind_the_cells_back_is_recorded(
 # --- what it may be --------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.everywhere
 def test_upgrades_reinstalls_and_removals(
     env: Environment, start: Start, store: Store, told: Told, wheels: Any, offline: str, eventually: Start
 ) -> None:
@@ -340,6 +366,7 @@ def test_cells_that_change_nothing_leave_no_trace(
     assert told() == ()
 
 
+@pytest.mark.everywhere
 def test_a_cell_that_fails_after_it_installed_something_is_recorded(
     env: Environment, start: Start, store: Store, told: Told, wheels: Any, offline: str, eventually: Start
 ) -> None:
@@ -392,6 +419,7 @@ def test_nothing_is_recorded_where_kernel_json_says_so(
 # --- endings and crowds ----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.everywhere
 @pytest.mark.parametrize("now", [False, True], ids=["politely", "now"])
 def test_what_was_installed_just_before_the_end_is_recorded(
     env: Environment, start: Start, told: Told, wheels: Any, offline: str, now: bool

@@ -4,15 +4,14 @@ import contextlib
 import json
 import os
 import secrets
-import shutil
 import subprocess
 import sys
-import tempfile
 import time
 import urllib.error
 import urllib.request
 import uuid
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,44 +20,22 @@ import pytest
 import websocket
 
 from venvoy import settings as venvoy_settings
-from venvoy.actions.create import Plan, create
-from venvoy.actions.launch import kernel_of
-from venvoy.frontends import kernelspecs
-from venvoy.model import Actor, Environment
 from venvoy.settings import Settings
-from venvoy.store import Store
 
 PATIENCE = 60
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if Path(__file__).parent in item.path.parents:
+        if Path(__file__).parent in item.path.parents and "_lab" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.network)  # the kernel that is lent comes from the index
 
 
 @pytest.fixture(scope="module")
-def _home(tmp_path_factory: pytest.TempPathFactory, _shared: Path) -> Iterator[Mapping[str, str]]:
-    home = tmp_path_factory.mktemp("server")
-    # A Unix socket's path must be short, and pytest's folders are not.
-    runtime = Path(tempfile.mkdtemp(prefix="vl", dir="/tmp"))
-    for name in ("payloads", "bases"):
-        (_shared / name).mkdir(parents=True, exist_ok=True)
-        (home / ".venvoy").mkdir(exist_ok=True)
-        (home / ".venvoy" / name).symlink_to(_shared / name)
-    (home / "work").mkdir()
-    yield {
-        "HOME": str(home),
-        "VENVOY_HOME": str(home / ".venvoy"),
-        "VENVOY_PROJECTS": str(home / "venvoy-projects"),
-        "JUPYTER_DATA_DIR": str(home / "jupyter/data"),
-        "JUPYTER_RUNTIME_DIR": str(home / "jupyter/runtime"),
-        "JUPYTER_CONFIG_DIR": str(home / "jupyter/config"),
-        "IPYTHONDIR": str(home / ".ipython"),
-        "XDG_RUNTIME_DIR": str(runtime),
-    }
-    for folder in (runtime, home):
-        shutil.rmtree(folder, ignore_errors=True)
+def _home(new_home: Callable[[str], AbstractContextManager[Mapping[str, str]]]) -> Iterator[Mapping[str, str]]:
+    with new_home("server") as variables:
+        Path(variables["HOME"], "work").mkdir()
+        yield variables
 
 
 @pytest.fixture(autouse=True)
@@ -68,22 +45,6 @@ def settings(
     for name, value in (_machine | _home).items():
         monkeypatch.setenv(name, value)
     return venvoy_settings.current()
-
-
-@pytest.fixture
-def environment(store: Store, actor: Actor, pythons: Mapping[str, Path]) -> Callable[[str], Environment]:
-    """An environment of that name with its kernelspec, on Python 3.12."""
-
-    def made(name: str) -> Environment:
-        if store.exists(name):
-            return store.environment(name)
-        if "3.12" not in pythons:
-            pytest.skip("not obtainable: no Python 3.12 on this machine")
-        env = create(store, Plan(name=name, python=str(pythons["3.12"])), actor=actor)
-        kernelspecs.write(kernelspecs.spec(store, env, encrypts=kernel_of(store, env).encrypts))
-        return env
-
-    return made
 
 
 @dataclass
@@ -192,9 +153,16 @@ class Lab:
     work: Path
 
     def ask(self, method: str, path: str, body: object = None) -> tuple[int, Any]:
-        """One request; returns the status and what the JSON says."""
+        """One request to Jupyter's own routes; returns the status and what the JSON says."""
+        return self._asked(method, f"api/{path}", body)
+
+    def venvoy(self, method: str, path: str, body: object = None) -> tuple[int, Any]:
+        """One request to ours."""
+        return self._asked(method, f"venvoy/{path}", body)
+
+    def _asked(self, method: str, path: str, body: object) -> tuple[int, Any]:
         request = urllib.request.Request(  # noqa: S310  # an address of ours
-            f"{self.address}/api/{path}",
+            f"{self.address}/{path}",
             method=method,
             data=None if body is None else json.dumps(body).encode(),
             headers={"Authorization": f"token {self.token}", "Content-Type": "application/json"},
@@ -216,6 +184,15 @@ class Lab:
     def channels(self, kernel: str) -> Channels:
         address = f"{self.address.replace('http', 'ws', 1)}/api/kernels/{kernel}/channels?session_id={uuid.uuid4().hex}"
         return Channels(address, [f"Authorization: token {self.token}"])
+
+
+@pytest.fixture(scope="module")
+def _extended(_home: Mapping[str, str]) -> None:
+    """The server has our extension, as an installed venvoy enables it."""
+    folder = Path(_home["JUPYTER_CONFIG_DIR"], "jupyter_server_config.d")
+    folder.mkdir(parents=True)
+    said = {"ServerApp": {"jpserver_extensions": {"venvoy.frontends.server": True}}}
+    (folder / "venvoy.json").write_text(json.dumps(said))
 
 
 @pytest.fixture(scope="module")

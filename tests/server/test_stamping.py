@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -13,23 +14,13 @@ import pytest
 
 from venvoy.frontends import kernelspecs
 from venvoy.frontends.binding import LIMIT, size
+from venvoy.frontends.server import saving
 from venvoy.model import Environment
 from venvoy.store import Store
 
-pytestmark = pytest.mark.xdist_group("stamping")
+pytestmark = [pytest.mark.xdist_group("stamping"), pytest.mark.usefixtures("_extended")]
 Make = Callable[[str], Environment]
 VENVOY = Path(sys.executable).with_name("venvoy")
-
-
-@pytest.fixture(scope="module")
-def _home(_home: Mapping[str, str]) -> Mapping[str, str]:
-    """The home of a user whose server has our extension, as an installed venvoy enables it."""
-    folder = Path(_home["JUPYTER_CONFIG_DIR"], "jupyter_server_config.d")
-    folder.mkdir(parents=True)
-    (folder / "venvoy.json").write_text(
-        json.dumps({"ServerApp": {"jpserver_extensions": {"venvoy.frontends.server": True}}})
-    )
-    return _home
 
 
 def _notebook(source: str = "1 + 1") -> dict[str, Any]:
@@ -180,3 +171,16 @@ def test_a_server_that_says_nothing_is_no_permission(
     assert refused.returncode == 9
     assert "does not say whether" in refused.stderr
     assert forced.returncode == 0, forced.stderr
+
+
+def test_a_save_waits_for_no_record_that_does_not_come_to_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(saving, "PATIENCE", 0.05)
+    written = threading.Event()
+
+    with pytest.raises(TimeoutError):
+        saving.soon(written.wait)
+    written.set()
+
+    assert saving.soon(lambda: "demo") == "demo"
+    with pytest.raises(OSError, match="nothing there"):
+        saving.soon(lambda: Path("/nothing there").stat())

@@ -11,10 +11,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from .. import files, process, runtimes
+from .. import files, process
 from ..errors import CommandFailed, RuntimeUnavailable
 from ..model import Command, Environment, Job
 from ..store import Store
+from .start_of import start_of
 
 _PATIENCE = 30
 """Seconds for all scripts together; a script that asks a question or waits for a network is given up."""
@@ -105,8 +106,8 @@ def _variables(stated: tuple[Path, ...]) -> Iterator[tuple[str, str | None]]:
     """What packages and `conda env config vars set` have written down; the latter counts more and comes last."""
     for file in stated:
         try:
-            said = json.loads(file.read_text("utf-8"))
-        except (OSError, ValueError):
+            said = json.loads(files.content(file))
+        except (OSError, ValueError, RecursionError):
             continue
         table = said.get("env_vars") if file.name == "state" and isinstance(said, dict) else said
         for name, value in table.items() if isinstance(table, dict) else ():
@@ -123,7 +124,7 @@ def _ran(env: Environment, scripts: tuple[Path, ...], stated: Mapping[str, str |
         variables={**stated, "PATH": f"{_MARK}:/usr/local/bin:/usr/bin:/bin", "BASH_ENV": None, "ENV": None},
         cwd=Path("/"),
     )
-    command = runtimes.get(env.runtime).command(env, job)
+    command = start_of(env, job)
     before = process.environment(command)
     try:
         printed = process.run(command, timeout=_PATIENCE)

@@ -15,9 +15,8 @@ from ..model import Actor, Environment
 from ..store import Store
 from .bases import base_of
 from .conda import channels_of
-from .create import CONDA_IMAGE
-from .observe import observe
-from .record import record
+from .image_recipes import CONDA_IMAGE
+from .note import note
 
 _PLAIN = frozenset({".venv", "venv", ".env", "env", "prefix"})
 
@@ -33,7 +32,7 @@ def adopt(store: Store, prefix: Path, *, name: str | None, actor: Actor, writabl
     """
     prefix = Path(os.path.abspath(prefix))  # noqa: PTH100  # takes ".." out, keeps links
     if not prefix.is_dir():
-        raise InvalidInput(f"there is no folder {prefix}")
+        raise InvalidInput(f"there is no folder {prefix}", hint="make an environment of venvoy's own: venvoy init NAME")
     by_conda = conda_meta.is_prefix(prefix)
     if not (by_conda or (prefix / "pyvenv.cfg").exists()):
         raise InvalidInput(
@@ -52,7 +51,7 @@ def adopt(store: Store, prefix: Path, *, name: str | None, actor: Actor, writabl
             env = replace(moved, prefix=prefix, python_version=env.python_version, base=env.base)
         store.save(env)
         try:
-            record(store.history(name), lambda: observe(store, env), actor=actor)
+            note(store, env, actor=actor)
         except BaseException:
             if not moved:
                 store.remove(name)

@@ -13,6 +13,8 @@ from packaging.requirements import InvalidRequirement, Requirement
 from ..inventory.dist_info import canonical
 from ..model import Asked
 
+LONGEST = 500
+"""Characters of a command that are kept."""
 _VERBS: dict[str, Literal["install", "remove"]] = {
     "install": "install", "add": "install", "upgrade": "install", "update": "install",
     "uninstall": "remove", "remove": "remove",
@@ -58,6 +60,7 @@ _SECRETS = tuple(
         (r"(?<=://)[^\s/@:'\"]*:(?![0-9]+[/?#\s'\"])[^\s'\"]*@|(?<=://)[^\s/'\"]+@", "***@"),
         (r"\b(bearer|basic)\s+[\w.~+/=-]+", r"\1 ***"),
         (r"([?&][\w.-]*(?:auth|cred|key|pass|secret|sig|token)[\w.-]*=)[^\s&'\"]+", r"\1***"),
+        (rf"\b(\w*(?:{_TELLING})\w*\s*=\s*)[\w.]+(?:::[\w.]+)?\((?:{_VALUE}|[\s,])*\)", r"\1***"),
         (rf"\b(\w*(?:{_TELLING})\w*['\"]?\s*(?:=(?!=)|:)\s*){_VALUE}", r"\1***"),
         (rf"(--(?:password|passwd|token|api-key|secret)[\s=]+){_VALUE}", r"\1***"),
         (r"(?<=\s)(-u|--user|--proxy-user)([\s=]+)[^\s'\":]+:\S+", r"\1\2***"),
@@ -82,7 +85,7 @@ def without_secrets(command: str) -> str:
 
 
 def _asked(command: str) -> Iterator[Asked]:
-    told = without_secrets(command.strip())[:500]
+    told = without_secrets(command.strip())[:LONGEST]
     for words in _simple_commands(command.replace("\\\n", " ")):
         tool, rest = _tool(words)
         verb = next((word for word in rest if not word.startswith("-")), "")

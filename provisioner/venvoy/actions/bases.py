@@ -7,6 +7,7 @@ import json
 import os
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from importlib.resources import files as package_files
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,13 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from .. import files, process
 from ..errors import CommandFailed, InvalidInput, RuntimeUnavailable, VenvoyError
 from ..managers import uv
-from ..model import Base, Command, Job
+from ..model import Base, Command, Container, Environment, Job, Language
 from ..runtimes.host import FOREIGN
+from ..runtimes.inside import NOWHERE, container_of
 from ..store import Store
+from .contents_of import contents_of
+from .r_bases import r_in
+from .start_of import start_of
 
 VERSION = re.compile(r"3(\.[0-9]+){0,2}((a|b|rc)[0-9]+)?")
 _CONDA_ROOTS = ("miniconda3", "miniforge3", "mambaforge", "micromamba", "anaconda3")
@@ -30,11 +35,9 @@ def base_of(store: Store, python: Path) -> Base:
     Raises RuntimeUnavailable where it does not run.
     """
     try:
-        real = python.resolve(strict=True)
-        status = real.stat()
+        key = hashlib.sha256(files.state(python).encode()).hexdigest()[:24]
     except OSError as error:
         raise RuntimeUnavailable(f"the interpreter {python} is gone") from error
-    key = hashlib.sha256(f"{python}:{real}:{status.st_mtime_ns}:{status.st_size}".encode()).hexdigest()[:24]
     remembered = store.bases / f"{key}.json"
     try:
         return Base(path=python, **json.loads(remembered.read_text("utf-8")))
@@ -42,6 +45,45 @@ def base_of(store: Store, python: Path) -> Base:
         said = _ask(python)
         files.replace(remembered, json.dumps(said, sort_keys=True))
     return Base(path=python, **said)
+
+
+def base_in(store: Store, env: Environment) -> Base:
+    """What the environment's own interpreter is. Raises RuntimeUnavailable where it does not run."""
+    if env.language == "r":
+        return r_in(store, env).base
+    return image_base(store, env) if env.container else base_of(store, env.python)
+
+
+def image_base(store: Store, env: Environment) -> Base:
+    """What the Python of an image is. Raises RuntimeUnavailable where it has none that runs."""
+    if python := contents_of(store, env).python:
+        return python
+    raise RuntimeUnavailable(
+        f"the image {container_of(env).image.reference} has no Python that runs",
+        hint="take one that has: --image docker.io/library/python:3.13-slim",
+    )
+
+
+def base_of_image(store: Store, runtime: str, container: Container) -> Base:
+    """The same of an image that no environment has yet."""
+    return image_base(store, environment_of_image(runtime, container))
+
+
+def environment_of_image(runtime: str, container: Container, *, language: Language = "python") -> Environment:
+    """An image as an environment that has nothing on top of it."""
+    return Environment(
+        name="image",
+        prefix=NOWHERE,
+        language=language,
+        runtime=runtime,
+        created=datetime.now(UTC),
+        container=container,
+    )
+
+
+def within(env: Environment, job: Job) -> Command:
+    """A job that asks the environment's interpreter and changes nothing: on this machine without any environment."""
+    return start_of(env, job) if env.container else without_environment(job)
 
 
 def interpreter(store: Store, wanted: str | None) -> Base:
@@ -146,6 +188,8 @@ def without_environment(job: Job) -> Command:
 
 def _at(store: Store, path: Path) -> Base:
     python = path / "bin" / "python" if path.is_dir() else path
+    if not python.exists():
+        raise RuntimeUnavailable(f"there is no interpreter {python}", hint="name its version instead: --python 3.12")
     return base_of(store, python.absolute())
 
 
@@ -154,6 +198,7 @@ def _ask(python: Path) -> dict[str, Any]:
     command = Command(argv=(str(python), "-I", "-S", "-"), stdin=probe, dropped=FOREIGN)
     try:
         said: dict[str, Any] = json.loads(process.run(command, timeout=30))
+        said.pop("path", None)  # it was started by the one that counts
         Base(path=python, **said)
     except (CommandFailed, RuntimeUnavailable, ValueError, TypeError) as error:
         raise RuntimeUnavailable(f"the interpreter {python} does not run", hint=str(error)) from error

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from .. import fetch, files
+from .. import files
 from ..engine.request import OF_THE_SYSTEM, Source, place
 from ..errors import InvalidInput
 from ..formats import repodata
@@ -43,6 +43,8 @@ def bring(
     absent = [each for each in packages if each.sha256 and not _is_there(each, folder / lies_at(each))]
     here = [each for each in absent if each.url.startswith("file:")]
     lost |= {each.url: reason for each in here if (reason := _copied(each, folder))}
+    from .. import fetch  # noqa: PLC0415  # 0.1 s, and whoever attends a kernel learns of this module, too
+
     wanted = {
         each.url: fetch.Wanted(urls=_urls(each.url, source), file=folder / lies_at(each), sha256=each.sha256)
         for each in absent

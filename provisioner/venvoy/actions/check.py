@@ -21,13 +21,23 @@
 | `package-missing` | what config.yaml lists is not installed |
 | `package-unmet` | what config.yaml lists is installed in another version |
 | `kernel-conflict` | a package of the environment breaks the kernel that is lent to it |
+| `runtime-unusable` | the container runtime is not installed, or does not work |
+| `image-gone` | the runtime does not have the image any more |
+| `image-changed` | the image's file is not the one that the environment stands on |
+| `image-other` | the prefix was made for another image: its python is not where the image's is |
+| `mount-gone` | a file or folder that is to be seen inside is not there |
 | `env-file-missing` | a file of variables that config.yaml names is not there |
 | `system-site-packages` | (warning) packages of the system are seen, and not recorded |
+| `library-unseen` | the R library of an environment, or the file by which R finds it, is not there |
 | `install-interrupted` | an installation into a conda prefix was cut short |
 | `record-broken` | a file among the records of conda packages is none |
 | `package-shadowed` | (warning) pip has replaced or removed what conda installed, and conda does not know |
 | `activation-failed` | (warning) the scripts that activate a conda environment fail |
+| `image-writable` | (warning) the image's own files can be changed, and what is changed is lost |
+| `resources-impossible` | what the container is to get (GPUs, limits) cannot be given here |
+| `not-permitted` | the administrator's policy forbids the container |
 | `leftovers` | (warning) what an interrupted build left behind |
+| `installing` | (warning) an R installer is at work, or was cut short on another machine within an hour |
 
 What cannot be judged while something before it is broken is left out: an environment without a folder has no packages.
 """
@@ -39,7 +49,8 @@ import os
 import platform
 import re
 import shlex
-from collections.abc import Container, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from .. import inventory, process
@@ -47,14 +58,17 @@ from ..errors import RuntimeUnavailable, VenvoyError
 from ..inventory import Distribution, conda_meta, dist_info, fit, venv
 from ..inventory.damage import Damage, Kind, damages
 from ..inventory.dist_info import canonical
-from ..model import Base, Command, Environment, Finding
+from ..model import Base, Command, Environment, Finding, Job
 from ..runtimes.host import FOREIGN
 from ..settings import this_platform
 from ..store import Store, generation_folder
 from . import payload
 from .activation import activation
-from .bases import base_of
+from .bases import base_in, base_of, within
 from .check_conda import of_conda, some
+from .check_container import of_container, python_of
+from .check_r import of_r
+from .contents_of import own_names
 
 
 def check(store: Store, env: Environment) -> tuple[Finding, ...]:
@@ -65,6 +79,8 @@ def check(store: Store, env: Environment) -> tuple[Finding, ...]:
 
 def usable(store: Store, env: Environment) -> Base:
     """The interpreter of the environment, which was just seen running. Raises RuntimeUnavailable."""
+    if env.container:
+        return _running(store, env)
     base = base_of(store, env.python)
     try:
         # What `base_of` remembers was true when it was asked; libraries and pyvenv.cfg may have gone since.
@@ -74,15 +90,36 @@ def usable(store: Store, env: Environment) -> Base:
     return base
 
 
+def _running(store: Store, env: Environment) -> Base:
+    base = base_in(store, env)
+    job = Job(argv=(str(env.python), "-I", "-S", "-c", "import sys; print(sys.version.split()[0])"), cwd=Path("/"))
+    try:
+        said = process.run(within(env, job), timeout=60).strip()
+    except VenvoyError as error:
+        raise RuntimeUnavailable(f"the interpreter {env.python} does not run", hint=str(error)) from error
+    if said != base.version:
+        raise RuntimeUnavailable(f"the interpreter {env.python} is Python {said}, and not the image's {base.version}")
+    return base
+
+
 def serves(env: Environment, base: Base) -> bool:
     """Whether the packages of the environment lie where that interpreter looks for them."""
     folders = [folder.parent.name for folder in inventory.site_folders(env.prefix)]
     return not folders or any(name.removesuffix("t") == f"python{base.minor}" for name in folders)
 
 
-def visible(env: Environment) -> tuple[Distribution, ...]:
-    """What can be imported in the environment: its own distributions, and the system's where it sees them."""
+def visible(store: Store, env: Environment) -> tuple[Distribution, ...]:
+    """What can be imported in the environment: its own distributions, and the system's where it sees them.
+
+    Of an image's own no more is known than names and versions: what these need is the image's affair.
+    """
     own = inventory.distributions(env.prefix)
+    if env.container:
+        image = {
+            name: Distribution(name=name, version=version, path="", head=b"")
+            for name, version in own_names(store, env).items()
+        }
+        return tuple({**image, **{each.name: each for each in own}}.values())
     if not venv.sees_system(env.prefix):
         return own
     printed = process.run(
@@ -116,8 +153,9 @@ def damaged(env: Environment) -> tuple[Damage, ...]:
 
 def unfit(env: Environment, base: Base) -> tuple[Distribution, ...]:
     """Distributions that were built for another interpreter or machine, told by the tags of their wheels."""
+    here = "-".join(platform.libc_ver())
     ours = (this_platform(), platform.libc_ver()[0])
-    if (base.platform, base.libc.partition("-")[0]) != ours:
+    if (base.platform, base.libc.partition("-")[0]) != ours or (env.container and base.libc != here):
         return ()  # an interpreter that runs in emulation, or with another C library, takes other wheels than we know
     supported = fit.supported(base.version, base.abi)
     own = inventory.from_conda(env.prefix)
@@ -134,14 +172,36 @@ def _of_prefix(store: Store, env: Environment) -> Iterator[Finding]:
     if not env.prefix.is_dir():
         yield _prefix_gone(store, env)
         return
+    yield from _look(env)(store, env)
+
+
+def _look(env: Environment) -> Callable[[Store, Environment], Iterator[Finding]]:
+    """How an environment of that kind is looked over."""
+    if env.also:
+        return _of_both
+    if env.language == "r":
+        return of_r
     if env.runtime == "conda":
-        yield from of_conda(store, env)
-        if problem := activation(store, env).problem:
-            mend = "see what they do: " + shlex.join(("ls", str(env.prefix / "etc/conda/activate.d")))
-            yield Finding(code="activation-failed", message=problem, mend=mend, severity="warning")
-        if env.python.exists():
-            yield from _of_index(store, env)
-        return
+        return _of_conda
+    return _of_container if env.container else _of_venv
+
+
+def _of_both(store: Store, env: Environment) -> Iterator[Finding]:
+    """What is wrong with its Python and with its R; what is of its image is said once."""
+    found = [each for half in env.halves for each in _look(replace(half, also=()))(store, half)]
+    yield from dict.fromkeys(found)
+
+
+def _of_conda(store: Store, env: Environment) -> Iterator[Finding]:
+    yield from of_conda(store, env)
+    if problem := activation(store, env).problem:
+        mend = "see what they do: " + shlex.join(("ls", str(env.prefix / "etc/conda/activate.d")))
+        yield Finding(code="activation-failed", message=problem, mend=mend, severity="warning")
+    if env.python.exists():
+        yield from _of_index(store, env)
+
+
+def _of_venv(store: Store, env: Environment) -> Iterator[Finding]:
     repair = _repair(env)
     for place, count in venv.written_for(env.prefix).items():
         yield Finding(code="moved", message=_moved(env, place, count), mend=repair)
@@ -164,6 +224,32 @@ def _of_prefix(store: Store, env: Environment) -> Iterator[Finding]:
     yield from _of_interpreter(store, env, broken)
 
 
+def _of_container(store: Store, env: Environment) -> Iterator[Finding]:
+    """What is wrong with its container, and with what is installed in its prefix."""
+    found = tuple(of_container(store, env))
+    yield from found
+    broken = damaged(env)
+    yield from _of_damage(env, broken)
+    if env.language != "python" or any(each.code in _UNJUDGED for each in found):
+        return  # what fits can be told only where the interpreter is known
+    if any(each.code in _NOT_RUN for each in found):
+        base = python_of(store, env)
+    else:
+        try:
+            base = usable(store, env)
+        except RuntimeUnavailable as error:
+            yield _not_running(env, error)
+            return
+    if base:
+        yield from _of_fit(env, base)
+        yield from _of_needs(store, env, base, doubled={each.name for each in broken if each.kind == "duplicate"})
+        yield from _of_kernel(store, env, base)
+
+
+_NOT_RUN = ("runtime-unusable", "image-gone", "image-changed", "mount-gone", "not-permitted")
+_UNJUDGED = ("pyvenv-cfg-gone", "interpreter-gone", "interpreter-changed", "platform-other", "image-other")
+
+
 def _of_index(store: Store, env: Environment) -> Iterator[Finding]:
     """What pip and uv have put into a conda prefix: conda's own packages are not judged by Python's metadata."""
     try:
@@ -171,7 +257,7 @@ def _of_index(store: Store, env: Environment) -> Iterator[Finding]:
     except RuntimeUnavailable:
         return  # told already
     yield from _of_damage(env, damaged(env))
-    yield from _of_needs(env, base, doubled=frozenset())
+    yield from _of_needs(store, env, base, doubled=frozenset())
     yield from _of_kernel(store, env, base)
 
 
@@ -179,6 +265,8 @@ def _prefix_gone(store: Store, env: Environment) -> Finding:
     message = f"the folder of {env.name!r} is gone: {env.prefix}"
     if env.adopted:
         mend = f"venvoy adopt NEW_PLACE --name {env.name}"
+    elif env.container and not generation_folder(env.prefix, env.generation or "").is_dir():
+        mend = f"venvoy init {env.name} --force"  # in the same image, of its requirements files
     elif generation_folder(env.prefix, env.generation or "").is_dir():
         mend = _repair(env)
     else:
@@ -212,12 +300,12 @@ def _of_interpreter(store: Store, env: Environment, damaged: Iterable[Damage]) -
         yield Finding(code="interpreter-changed", message=message, mend=_repair(env))
         return
     yield from _of_fit(env, base)
-    yield from _of_needs(env, base, doubled={each.name for each in damaged if each.kind == "duplicate"})
+    yield from _of_needs(store, env, base, doubled={each.name for each in damaged if each.kind == "duplicate"})
     yield from _of_kernel(store, env, base)
 
 
 def _not_running(env: Environment, error: RuntimeUnavailable) -> Finding:
-    if env.python.exists():
+    if env.container or env.python.exists():
         last = error.hint.strip().splitlines()[-1:] or [error.message]
         message = f"the interpreter of {env.name!r} does not run ({env.python}): {last[0]}"
         return Finding(code="interpreter-broken", message=message, mend=_repair(env))
@@ -281,8 +369,8 @@ def _of_fit(env: Environment, base: Base) -> Iterator[Finding]:
         yield Finding(code="distribution-unfit", message=message, mend=_repair(env))
 
 
-def _of_needs(env: Environment, base: Base, *, doubled: Container[str]) -> Iterator[Finding]:
-    for need in lacking(env, base, visible(env)):
+def _of_needs(store: Store, env: Environment, base: Base, *, doubled: Container[str]) -> Iterator[Finding]:
+    for need in lacking(env, base, visible(store, env)):
         if need.name in doubled:
             continue  # which of its versions counts is nobody's knowledge
         there = f"and {need.name} {need.installed} is installed" if need.installed else "which is not installed"
@@ -296,14 +384,11 @@ def _of_needs(env: Environment, base: Base, *, doubled: Container[str]) -> Itera
 
 
 def _of_kernel(store: Store, env: Environment, base: Base) -> Iterator[Finding]:
-    lent = payload.built(store, base)
-    if lent is None or "ipykernel" in inventory.names(env.prefix):
+    lent, image = payload.built(store, base), own_names(store, env)
+    if lent is None or "ipykernel" in inventory.names(env.prefix) or payload.usable_kernel(image):
         return
-    for conflict in payload.conflicts(lent, env):
-        name = conflict.partition(" ")[0]
-        yield Finding(
-            code="kernel-conflict", message=conflict, mend=f"venvoy run {env.name} -- pip install --upgrade {name}"
-        )
+    for conflict in payload.conflicts(lent, env, image=image):
+        yield Finding(code="kernel-conflict", message=conflict, mend=payload.upgrade(env, (conflict,)))
 
 
 def _of_files(env: Environment) -> Iterator[Finding]:

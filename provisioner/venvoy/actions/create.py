@@ -7,30 +7,28 @@ import platform
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 
-from .. import files, process, runtimes
+from .. import files, process
 from ..condarc import PINNED
 from ..engine.request import name_in
-from ..errors import EnvironmentExists, InvalidInput
-from ..formats.dockerfile import MICROMAMBA
+from ..errors import EnvironmentExists, InvalidInput, RuntimeUnavailable
 from ..history import Event
 from ..inventory import conda_meta
-from ..managers import uv
-from ..model import Actor, Asked, Base, Environment, Kind, OnProgress
+from ..managers import cran, uv
+from ..model import Actor, Asked, Base, Container, Environment, Language, OnProgress, Repository
 from ..process import OnLine
-from ..store import Store, generation_folder, new_generation
-from . import conda
+from ..store import SECOND_OF_R, Store, generation_folder, new_generation
+from . import conda, image_uses, r_prefix
 from .asked import asked_in
-from .bases import VERSION, interpreter, without_environment
-from .observe import observe
-from .record import record
+from .bases import VERSION, image_base, interpreter, within
+from .image_recipes import CONDA_IMAGE
+from .note import note
 from .relocate import relocate
+from .start_of import start_of
 
 Fill = Callable[[Environment], None]
-CONDA_IMAGE = MICROMAMBA.removeprefix("docker.io/")
-"""What an image of a conda environment is built on: it has nothing in it but micromamba."""
 REQUIREMENTS = "requirements.txt"
 DEV_REQUIREMENTS = "requirements-dev.txt"
 _RELATIVE = re.compile(
@@ -44,18 +42,28 @@ _RELATIVE = re.compile(
 class Plan:
     """What a new environment should be. `python` is a version or a path; `force` replaces one of the same name.
 
-    `runtime` is "venv" or "conda", None that of the one which is replaced, or else a venv. A conda environment is made
+    `runtime` is "venv", "conda" or the name of a container runtime, None that of the one which is replaced, or else a
+    venv. `container` is how the image of the last is run. A conda environment is made
     of `specs` (match specs) from `channels`; `scripts` allows its packages' own scripts to run after they are linked.
+    Without a `language` it is that of the one which is replaced, or else Python, and so with what it speaks `also`; an
+    R environment is made on `r`, a version or a path, with `specs` as `managers.cran` reads them. One that speaks both
+    has both interpreters, the requirements files, and R's packages in `specs`.
 
     `pins` is the text of its requirements.txt where that is a record of what came out, not anybody's wish; `texts` are
     the requirements files by name where they are known already. With `keep` the one that is replaced stays on disk, for
-    going back to it. Without `seed` it gets no pip but the one that its own packages may bring.
+    going back to it. Without `seed` it gets no pip but the one that its own packages may bring;
+    with `as_of` that of the day.
     """
 
     name: str
-    runtime: Kind | None = None
+    runtime: str | None = None
+    container: Container | None = None
+    language: Language | None = None
+    also: tuple[Language, ...] = ()
     python: str | None = None
+    r: str | None = None
     channels: tuple[str, ...] = ()
+    repositories: tuple[Repository, ...] = ()
     specs: tuple[str, ...] | None = None
     scripts: bool = False
     requirements: Path | None = None
@@ -67,6 +75,7 @@ class Plan:
     force: bool = False
     keep: bool = False
     seed: bool = True
+    as_of: date | None = None
 
 
 def create(
@@ -91,22 +100,36 @@ def create(
     """
     with store.held(plan.name):
         old = _replaceable(store, plan)
-        texts = _requirement_texts(store, plan)
-        base = None
-        if _kind(plan, old) == "conda":
-            conda.needs_engine(store)
-            _refuse_odd(_prefix(store, plan, old))
-        else:
-            base = interpreter(store, _python(plan, old))
+        texts = {} if _language(plan, old) == "r" else _requirement_texts(store, plan)
         store.tidy(plan.name)
-        env = _described(plan, base, texts, prefix=_prefix(store, plan, old), old=old)
+        env = _described(plan, texts, prefix=_prefix(store, plan, old), old=old)
+        base = beside = None
+        if env.runtime == "conda":
+            conda.needs_engine(store)
+            _refuse_odd(env.prefix)
+            env = _of_conda(env, plan, old)
+        elif env.language == "r":
+            base = r_prefix.base_for(store, env, _r(plan, old))
+            env = r_prefix.standing(_listing(env, plan, old), base)
+        else:
+            base = image_base(store, env) if env.container else interpreter(store, _python(plan, old))
+            env = _on(env, base, plan)
+            env, beside = _with_r(store, env, plan, old)
+        before = image_uses.environments(store, plan.name)
+        image_uses.keep(store, env)
         folder_is_new = not store.folder(plan.name).exists()
-        files.private(store.folder(plan.name))
         try:
+            files.private(store.folder(plan.name))
             store.begin(env)
-            if base:
-                _begun(env, base, seed=plan.seed, on_line=on_line)
-                filled = fill or _from_files(texts, on_line)
+            _refuse_unwritable(env)
+            if base and env.language == "r":
+                r_prefix.begin(_aside(env), base)
+                filled = fill or _from_cran(env.packages, on_line)
+            elif base:
+                _begun(env, base, plan, on_line=on_line)
+                if beside:
+                    r_prefix.begin(_aside(env).speaking("r"), beside)
+                filled = fill or _both(_from_files(texts, on_line), _from_cran(env.r_packages, on_line))
             else:
                 _configured_as(old, _aside(env))
                 filled = fill or _solved(plan, actor, texts, on_line, on_progress)
@@ -118,17 +141,31 @@ def create(
                 store.remove(plan.name)
             raise
         store.tidy(plan.name)
+        image_uses.let_go(store, plan.name, before)
         said = _asked(env) if asked is None else asked
-        record(store.history(env.name), lambda: observe(store, env), actor=actor, asked=said, event=event)
+        note(store, env, actor=actor, asked=said, event=event)
     return env
 
 
 def refuse_namesake(store: Store, name: str) -> None:
-    """Raise EnvironmentExists where another environment has the same name but for its case."""
+    """Raise EnvironmentExists where another environment has the same name but for its case, or a kernel of it."""
+    first = name[: -len(SECOND_OF_R)] if name.lower().endswith(SECOND_OF_R) else ""
+    if first and store.exists(first) and store.environment(first).also:
+        raise EnvironmentExists(f"the R kernel of {first!r} is called {name!r} in Jupyter", hint="choose another name")
     if other := store.namesake(name):
         raise EnvironmentExists(
             f"an environment {other!r} exists already, and Jupyter takes {name!r} for the same name",
             hint="choose a name that differs by more than capitals",
+        )
+
+
+def _refuse_taken(store: Store, name: str) -> None:
+    """Raise EnvironmentExists where an environment has the name that the R kernel of this one is to have."""
+    other = f"{name}{SECOND_OF_R}"
+    if taken := other if store.exists(other) else store.namesake(other):
+        raise EnvironmentExists(
+            f"the R kernel of {name!r} would have the name of the environment {taken!r} in Jupyter",
+            hint=f"choose another name, or delete that one: venvoy delete {taken}",
         )
 
 
@@ -137,7 +174,7 @@ def _replaceable(store: Store, plan: Plan) -> Environment | None:
     if not store.exists(plan.name):
         refuse_namesake(store, plan.name)
         return None
-    old = store.environment(plan.name)
+    old = store.salvaged(plan.name) if plan.force else store.environment(plan.name)
     if old.adopted:
         raise EnvironmentExists(
             f"{plan.name!r} was adopted: venvoy does not rebuild what it has not made",
@@ -177,6 +214,16 @@ def _prefix(store: Store, plan: Plan, old: Environment | None) -> Path:
     return prefix
 
 
+def _refuse_unwritable(env: Environment) -> None:
+    """Raise InvalidInput where nothing can be made in the place of the prefix."""
+    aside = _aside(env).prefix
+    try:
+        files.private(aside)
+    except OSError as error:
+        raise InvalidInput(f"cannot make {env.prefix}: {error.strerror}", hint="choose another --prefix") from error
+    files.remove(aside)
+
+
 def _empty(prefix: Path) -> bool:
     return prefix.is_dir() and not prefix.is_symlink() and not any(prefix.iterdir())
 
@@ -192,13 +239,36 @@ def _python(plan: Plan, old: Environment | None) -> str | None:
     return ".".join(old.python_version.split(".")[:2])
 
 
-def _described(
-    plan: Plan, base: Base | None, texts: Mapping[str, str], *, prefix: Path, old: Environment | None
-) -> Environment:
+def _language(plan: Plan, old: Environment | None) -> Language:
+    return plan.language or (old.language if old else "python")
+
+
+def _also(plan: Plan, old: Environment | None) -> tuple[Language, ...]:
+    kept = old.also if old and plan.language is None and _kind(plan, old) != "conda" else ()
+    return plan.also or kept
+
+
+def _r(plan: Plan, old: Environment | None) -> str | None:
+    """The R that is asked for, or the minor version that is there."""
+    return plan.r or (".".join(old.r_version.split(".")[:2]) if old and old.r_version else None)
+
+
+def _listing(env: Environment, plan: Plan, old: Environment | None) -> Environment:
+    """The environment with the R packages that it is to have: those asked for, or those that were listed."""
+    same = old.speaking("r") if old and old.speaks("r") else None
+    return replace(
+        env.listing_r(plan.specs if plan.specs is not None else same.packages if same else ()),
+        repositories=plan.repositories or (same.repositories if same else ()),
+    )
+
+
+def _described(plan: Plan, texts: Mapping[str, str], *, prefix: Path, old: Environment | None) -> Environment:
     wished = {} if plan.pins is not None else texts
-    env = Environment(
+    return Environment(
         name=plan.name,
         prefix=prefix,
+        language=_language(plan, old),
+        also=_also(plan, old),
         runtime=_kind(plan, old),
         generation=new_generation(),
         created=datetime.now(UTC).replace(microsecond=0),
@@ -207,15 +277,36 @@ def _described(
         packages=_listed(wished.get(REQUIREMENTS, "")),
         dev_packages=_listed(wished.get(DEV_REQUIREMENTS, "")),
         env_file=plan.env_file or (old.env_file if old else ()),
+        container=plan.container or (old.container if old and _kind(plan, old) == old.runtime else None),
     )
-    if base:
-        return replace(
-            env,
-            python_version=base.version,
-            base=base.path,
-            base_image=f"python:{base.minor}-slim",
-            architecture=base.platform.partition("-")[2],
+
+
+def _on(env: Environment, base: Base, plan: Plan) -> Environment:
+    """The environment on that interpreter. Raises RuntimeUnavailable where an image has another than is asked for."""
+    if env.container and plan.python and not f"{base.version}.".startswith(f"{plan.python}."):
+        raise RuntimeUnavailable(
+            f"the image {env.container.image.reference} has Python {base.version}, and not {plan.python}",
+            hint=f"take another image, or leave --python away: --image docker.io/library/python:{plan.python}-slim",
         )
+    return replace(
+        env,
+        python_version=base.version,
+        base=None if env.container else base.path,
+        base_image=env.container.image.reference if env.container else f"python:{base.minor}-slim",
+        architecture=base.platform.partition("-")[2],
+    )
+
+
+def _with_r(store: Store, env: Environment, plan: Plan, old: Environment | None) -> tuple[Environment, Base | None]:
+    """A Python environment with the R that it speaks, too, and which that is; as it is where it speaks none."""
+    if not env.also:
+        return env, None
+    _refuse_taken(store, env.name)
+    base = r_prefix.base_for(store, env.speaking("r"), _r(plan, old))
+    return r_prefix.standing(_listing(env, plan, old), base), base
+
+
+def _of_conda(env: Environment, plan: Plan, old: Environment | None) -> Environment:
     kept = old if old and old.runtime == "conda" else None
     return replace(
         env,
@@ -251,13 +342,17 @@ def _pip(names: Iterable[str]) -> tuple[str, ...]:
     return () if "pip" in names else ("pip",)
 
 
-def _begun(env: Environment, base: Base, *, seed: bool, on_line: OnLine | None) -> None:
+def _begun(env: Environment, base: Base, plan: Plan, *, on_line: OnLine | None) -> None:
     """An empty venv for the generation, beside the prefix."""
     aside = _aside(env)
-    process.run(without_environment(uv.create(aside.prefix, base.path, prompt=env.name)), on_line=on_line)
+    if env.container:
+        files.private(aside.prefix)  # what is mounted must be there
+    # In an image the venv sees what the image has, and is the place for what comes on top.
+    job = uv.create(aside.prefix, base.path, prompt=env.name, sees_base=env.container is not None)
+    process.run(within(aside, job), on_line=on_line)
     files.replace(aside.prefix / ".gitignore", "*\n")
-    if seed:
-        process.run(runtimes.get(env.runtime).command(aside, uv.install(aside.python, "pip")), on_line=on_line)
+    if plan.seed and not env.container:
+        process.run(start_of(aside, uv.install_listed(aside.python, "pip\n", as_of=plan.as_of)), on_line=on_line)
 
 
 def _filled(env: Environment, fill: Fill) -> Environment:
@@ -280,7 +375,7 @@ def _configured_as(old: Environment | None, env: Environment) -> None:
     for name in (PINNED, ".condarc", ".mambarc"):
         file = old.prefix / name
         if file.is_file():
-            files.replace(env.prefix / name, file.read_bytes())
+            files.replace(env.prefix / name, files.content(file))
 
 
 def _aside(env: Environment) -> Environment:
@@ -309,12 +404,24 @@ def _solved(
     return fill
 
 
+def _both(*fills: Fill) -> Fill:
+    def fill(env: Environment) -> None:
+        for each in fills:
+            each(env)
+
+    return fill
+
+
+def _from_cran(packages: tuple[str, ...], on_line: OnLine | None) -> Fill:
+    return lambda env: r_prefix.fill(env, packages, on_line=on_line)
+
+
 def _from_files(texts: Mapping[str, str], on_line: OnLine | None) -> Fill:
     def fill(env: Environment) -> None:
         for text in texts.values():
             if any(line.strip() and not line.lstrip().startswith("#") for line in text.splitlines()):
                 job = uv.install_listed(env.python, text)
-                process.run(runtimes.get(env.runtime).command(env, job), on_line=on_line)
+                process.run(start_of(env, job), on_line=on_line)
 
     return fill
 
@@ -342,7 +449,7 @@ def _text(path: Path) -> str:
     try:
         return path.read_text("utf-8")
     except FileNotFoundError:
-        raise InvalidInput(f"there is no {path}") from None
+        raise InvalidInput(f"there is no {path}", hint=f"see what is there: ls {path.absolute().parent}") from None
     except (OSError, UnicodeDecodeError) as error:
         raise InvalidInput(f"cannot read {path}: {error}") from error
 
@@ -370,9 +477,14 @@ def _listed(text: str) -> tuple[str, ...]:
 
 
 def _asked(env: Environment) -> tuple[Asked, ...]:
+    if env.language == "r":
+        names = tuple(sorted(cran.spec(each)[0] for each in env.packages))
+        return (Asked(tool="venvoy", verb="install", names=names),) if names else ()
+    by_r = tuple(sorted(cran.spec(each)[0] for each in env.r_packages))
     named = asked_in([f"pip install {' '.join(map(_quoted, (*env.packages, *env.dev_packages)))}"])
     if env.conda_packages:
         named += (Asked(tool="venvoy", verb="install", names=tuple(sorted(map(name_in, env.conda_packages)))),)
+    named += (Asked(tool="venvoy", verb="install", names=by_r),)
     return tuple(Asked(tool="venvoy", verb="install", names=each.names) for each in named if each.names)
 
 

@@ -9,6 +9,7 @@ from .. import files
 from ..errors import VenvoyError
 from ..model import Environment
 from ..store import Store, generation_folder
+from . import image_uses
 
 
 def delete(store: Store, env: Environment, *, record: bool = False) -> None:
@@ -18,13 +19,15 @@ def delete(store: Store, env: Environment, *, record: bool = False) -> None:
     somebody was quicker, VenvoyError for a folder that could not be removed.
     """
     with store.held(env.name):
-        current = store.environment(env.name)
+        current = store.salvaged(env.name)
+        before = image_uses.environments(store, env.name)
         for kept in store.kept(env.name):
             store.let_go(kept)
         store.tidy(env.name)
         if current.generation:
             _remove_prefix(current)
         store.remove(env.name)
+        image_uses.let_go(store, env.name, before)
         if record:
             _forget(store.project(env.name))
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 
-from .. import files, process, runtimes
+from .. import files, process
 from ..engine.request import Request, Source
 from ..formats.environment_yml import requirement as pin
 from ..formats.pylock import PylockToml, is_pinned
@@ -15,23 +14,10 @@ from ..model import Environment, Job, OnProgress, Package, Snapshot
 from ..process import OnLine
 from ..store import Store, reached_by
 from . import conda
-from .bases import base_of
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stock:
-    """Where files are taken from beside their addresses.
-
-    `lock` is a pylock.toml for what came from the Python index, whose files lie beside it; `wheels` a folder of wheels,
-    `channels` one with the files of conda channels. With `offline` no network is touched: these and the caches must do.
-    `cache` is where conda packages are unpacked, None for where they usually are.
-    """
-
-    lock: Path | None = None
-    wheels: Path | None = None
-    channels: Path | None = None
-    cache: Path | None = None
-    offline: bool = False
+from .bases import base_in
+from .exactly_r import exactly_r
+from .start_of import start_of
+from .stock import Stock
 
 
 def exactly(
@@ -48,6 +34,13 @@ def exactly(
 
     `env` is the generation under way. Raises CommandFailed where something cannot be had, or is not what its hash says.
     """
+    if env.also:
+        for half, state in zip(env.halves, snapshot.halves, strict=True):
+            exactly(store, replace(half, also=()), state, stock=stock, on_line=on_line, on_progress=on_progress)
+        return
+    if env.language == "r":
+        exactly_r(store, env, snapshot, stock, on_line=on_line, on_progress=on_progress)
+        return
     if env.runtime == "conda":
         request = Request(
             verb="exactly",
@@ -75,7 +68,7 @@ def _from_index(store: Store, env: Environment, snapshot: Snapshot, stock: Stock
     if stock.lock is not None:
         _run(env, uv.from_lock(env.python, stock.lock), stock, on_line)
     elif all(map(is_pinned, snapshot.packages)):
-        base = base_of(store, env.python)
+        base = base_in(store, env)
         lock = env.prefix / "pylock.toml"
         files.replace(lock, PylockToml().dump(replace(snapshot, language_version=base.version, platform=base.platform)))
         _run(env, uv.from_lock(env.python, lock), stock, on_line)
@@ -87,4 +80,4 @@ def _from_index(store: Store, env: Environment, snapshot: Snapshot, stock: Stock
 
 def _run(env: Environment, job: Job, stock: Stock, on_line: OnLine | None) -> None:
     job = uv.offline(job) if stock.offline else job
-    process.run(runtimes.get(env.runtime).command(env, job), on_line=on_line)
+    process.run(start_of(env, job), on_line=on_line)

@@ -12,7 +12,7 @@ from typing import Any
 
 from .. import files
 from ..errors import InvalidInput
-from ..formats import CONDA, FORMATS, IMAGES, UNHASHED, lacking
+from ..formats import CONDA, FORMATS, IMAGES, UNHASHED, image_format, lacking
 from ..formats.conda_lock import CondaLock
 from ..formats.environment_yml import EnvironmentYml, written
 from ..formats.locks import LOCKS
@@ -20,20 +20,25 @@ from ..formats.rattler_lock import RattlerLock
 from ..formats.requirements import reason
 from ..formats.rocrate import Part, Ran, RoCrate
 from ..formats.snapshot_json import digest
-from ..model import Actor, Environment, Package, Snapshot, Wish
+from ..model import Actor, Environment, Ground, Kind, Package, Snapshot, Wish
 from ..process import OnLine
 from ..store import Store
 from .archive import locked_now
-from .create import CONDA_IMAGE, asked_of
+from .create import asked_of
 from .elsewhere import everywhere
 from .freeze import Unpinned
+from .image_recipes import ground_of, public_image
 from .locks import read_lock
 from .observe import observe
+from .packing import place_for
 from .points import Point
+from .stand_on import on_image
 from .universal import Elsewhere, universal
 
 ANYWHERE = frozenset({"pylock", "requirements", "conda-lock", "pixi"})
 """The formats that can be for several platforms at once."""
+PYTHON = frozenset({"pylock", "requirements"})
+"""The formats that pip and uv install from."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +58,10 @@ class Order:
     from_history: bool = False
     notebooks: tuple[Path, ...] = ()
     inputs: tuple[Path, ...] = ()
+
+
+HALVES = {"pylock": ("renv", "R"), "requirements": ("renv", "R"), "renv": ("pylock", "Python")}
+"""The formats of one language: which has the packages of the other, and how that is called."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,12 +110,12 @@ def export(store: Store, name: str, order: Order, *, actor: Actor, on_line: OnLi
     """
     _possible(order)
     form = order.form
-    kind = order.point.snapshot.kind if order.point else store.environment(name).runtime
-    if form in CONDA and kind != "conda":
-        raise InvalidInput(f"{name!r} is a venv: {form} is for conda environments", hint="yaml and pylock are for all")
-    place = _place(order.target, FORMATS[form].filename) if order.target else None
+    stands = order.point.snapshot if order.point else store.environment(name)
+    _refuse_other(name, form, stands.kind, both=bool(stands.halves[1:]))
+    place = place_for(order.target, FORMATS[form].filename) if order.target else None
     taken = _taken(store, name, order, actor=actor, on_line=on_line)
-    snapshot = _for(form, taken, None if order.point else store.environment(name))
+    snapshot, remarks = _half(form, _for(form, taken, None if order.point else store.environment(name)))
+    ground = _ground(store, name, taken.state) if form in IMAGES else None
     elsewhere: Elsewhere | None = None
     if order.platforms and form in CONDA:
         found = everywhere(store.environment(name), snapshot, order.platforms, on_line=on_line)
@@ -121,7 +130,7 @@ def export(store: Store, name: str, order: Order, *, actor: Actor, on_line: OnLi
     elif form == "yaml" and (order.builds or order.from_history):
         said = _Said(text=_yaml(store.environment(name), snapshot, order))
     else:
-        said = _Said(text=FORMATS[form].dump(snapshot))
+        said = _Said(text=(image_format(form, ground=ground) if ground else FORMATS[form]).dump(snapshot))
     beside = _lock_beside(snapshot, place) if place and form == "rocrate" else None
     if place:
         _write(place, said.text)
@@ -136,8 +145,46 @@ def export(store: Store, name: str, order: Order, *, actor: Actor, on_line: OnLi
         left_out=_left_out(form, taken),
         locked=taken.new,
         elsewhere=elsewhere,
-        remarks=said.remarks,
+        remarks=(*remarks, *said.remarks),
     )
+
+
+def _half(form: str, snapshot: Snapshot) -> tuple[Snapshot, tuple[str, ...]]:
+    """What a format of one language says of an environment that speaks Python and R, and what it leaves out."""
+    if not snapshot.r_version or form not in HALVES:
+        return snapshot, ()
+    other, rest = HALVES[form]
+    half = snapshot.halves[1 if form == "renv" else 0]
+    return half, (f"{form} has no place for its {rest} packages; those are in: --format {other}",)
+
+
+def _refuse_other(name: str, form: str, kind: Kind, *, both: bool) -> None:
+    """Raise InvalidInput for a format that has no words for that kind of environment."""
+    if both and form == "rocrate":
+        raise InvalidInput(
+            f"{name!r} speaks Python and R, and a crate has one lock",
+            hint=f"all that it has, with hashes: venvoy export {name} --format lock",
+        )
+    if both and form == "renv":
+        return
+    called = {"venv": "a venv", "conda": "a conda environment", "r": "an R environment"}[kind]
+    if form in CONDA and kind != "conda":
+        hint = "yaml and renv are for R" if kind == "r" else "yaml and pylock are for all"
+        raise InvalidInput(f"{name!r} is {called}: {form} is for conda environments", hint=hint)
+    if form in PYTHON and kind == "r":
+        raise InvalidInput(f"{name!r} is {called}: {form} is for Python", hint="its lock: --format renv")
+    if form == "renv" and kind != "r":
+        raise InvalidInput(f"{name!r} is {called}: {form} is for R", hint=f"its lock: --format {LOCKS[kind].name}")
+
+
+def _ground(store: Store, name: str, state: Snapshot) -> Ground | None:
+    """What an image recipe of that state begins from, where the environment is in a container."""
+    if not store.exists(name):
+        return None
+    env = store.environment(name)
+    if env.container and state.stands_on and state.stands_on.digest != env.container.image.digest:
+        env = on_image(store, env, state.stands_on.digest)
+    return ground_of(store, env)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -215,24 +262,13 @@ def _for(form: str, taken: _Taken, env: Environment | None) -> Snapshot:
             f"an image is one of Linux, and the files of this lock are for {taken.lock.platform}",
             hint="resolve it for Linux: venvoy export --format requirements --platform linux-x86_64",
         )
-    return replace(taken.lock, image=_image(env))
+    return replace(taken.lock, image=public_image(env))
 
 
 def _filled(package: Package, known: Package | None) -> Package:
     if known is None or package.origin != "index":
         return package
     return replace(package, url=known.url, sha256=known.sha256)
-
-
-def _image(env: Environment | None) -> str:
-    """The image that somebody chose; every environment says one, of its minor version, when nobody did."""
-    if (
-        env is None
-        or env.base_image == CONDA_IMAGE
-        or env.base_image == f"python:{'.'.join(env.python_version.split('.')[:2])}-slim"
-    ):
-        return ""
-    return env.base_image
 
 
 def _left_out(form: str, taken: _Taken) -> tuple[Package, ...]:
@@ -305,18 +341,6 @@ def _lock_beside(snapshot: Snapshot, place: Path) -> Path | None:
 
 
 # --- files -----------------------------------------------------------------------------------------------------------
-
-
-def _place(target: Path, usual: str) -> Path:
-    """Where the target really is. Raises InvalidInput for what is there and no plain file, and for no folder."""
-    place = target.resolve()
-    if place.is_dir():
-        raise InvalidInput(f"{target} is a folder", hint=f"name the file in it: -o {target / usual}")
-    if place.exists() and not place.is_file():
-        raise InvalidInput(f"{target} is not a plain file", hint="for the standard output: -o -")
-    if not place.parent.is_dir():
-        raise InvalidInput(f"there is no folder {place.parent}", hint=f"make it first: mkdir -p {place.parent}")
-    return place
 
 
 def _write(place: Path, text: str) -> None:

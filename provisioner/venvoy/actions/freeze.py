@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -12,22 +12,26 @@ from packaging import pylock
 from packaging.utils import InvalidWheelFilename, is_normalized_name, parse_wheel_filename
 from packaging.version import InvalidVersion, Version
 
-from .. import inventory, process
-from ..errors import CommandFailed
+from .. import cancelling, inventory, process
+from ..errors import CommandFailed, InvalidInput
 from ..formats.conda_lock import CondaLock
-from ..formats.locks import LOCKS
+from ..formats.locks import dumped
 from ..formats.pylock import is_pinned, parse
-from ..formats.snapshot_json import SnapshotJson, digest
-from ..inventory import Distribution, conda_meta, recorded
+from ..formats.snapshot_json import digest
+from ..inventory import Description, Distribution, conda_meta, r_files, recorded
 from ..managers import uv
-from ..model import Actor, Environment, Package, Snapshot
+from ..model import OF_R, Actor, Environment, Package, Snapshot
 from ..process import OnLine
 from ..store import Store
-from .bases import without_environment
+from .bases import within
 from .direct import only_for, told_apart
+from .image_recipes import keep_image_recipes
 from .lists import names
+from .locks import locked as last_lock
+from .note import note
 from .observe import observe
-from .record import record, wanted
+from .pin_r import pinned_r
+from .record import keep, wanted
 
 PUBLIC = "https://files.pythonhosted.org/packages/"
 PUBLIC_HOSTS = frozenset(
@@ -47,6 +51,10 @@ _REASONS: Mapping[str, str] = {
     "archive": "installed from a URL that gives no such file any more",
     "vcs": "installed from a repository that only this machine can reach",
     "index": "not on the public index",
+}
+_REASONS_OF_R: Mapping[str, str] = {
+    "index": "none of its repositories has the source of it",
+    "archive": "installed from a URL that does not give its source",
 }
 
 
@@ -78,50 +86,90 @@ def freeze(
     platforms: Sequence[str] = (),
     on_line: OnLine | None = None,
 ) -> Frozen:
-    """Lock the environment as it is now, beside its record: into pylock.toml, or conda-lock.yml for conda.
+    """Lock the environment as it is now, beside its record: into pylock.toml, or conda-lock.yml, or renv.lock for R.
+
+    One that speaks Python and R gets pylock.toml and renv.lock, of the same state.
 
     What is there for development alone (`development`) is left out of the lock without `include_dev`; the entry of the
     record is of the whole state in any case. A conda environment can be locked for other `platforms` at once. Raises
-    CommandFailed when the index cannot be asked, or when the environment changes while it is locked.
+    CommandFailed when the index cannot be asked, or when the environment changes while it is locked; InvalidInput for
+    platforms of a lock that is for all of them.
     """
+    if platforms and env.speaks("r"):
+        raise InvalidInput("renv.lock names sources, which are for every platform", hint="leave out --platform")
     history = store.history(env.name)
     snapshot = observe(store, env)
-    record(history, lambda: observe(store, env), actor=actor)
-    distributions = inventory.distributions(env.prefix)
-    known = told_apart(snapshot, wanted(history.entries()), distributions)
-    dev = frozenset() if include_dev else development(env, known, distributions)
-    trees = trees_of(env, distributions)
-    kept = tuple(
-        replace(each, tree=trees.get((each.ecosystem, each.name), ""))
-        for each in known.packages
-        if each.name not in dev
+    note(store, env, actor=actor)
+    lying: tuple[Distribution | Description, ...] = (
+        *inventory.distributions(env.prefix),
+        *inventory.r_packages(env.prefix),
     )
-    locked = replace(known, packages=_pinned(env, kept, distributions, on_line), state=digest(snapshot))
+    known = told_apart(snapshot, wanted(history.entries()), lying)
+    halves = tuple(zip(env.halves, known.halves, strict=True))
+    dev = {} if include_dev else {each.language: development(half, each, lying) for half, each in halves}
+    kept = [without(each, dev.get(each.language, frozenset())) for _, each in halves]
+    first, *others = (
+        _locked(half, replace(each, state=digest(snapshot)), known=last_lock(store, env), on_line=on_line)
+        for half, each in zip(env.halves, kept, strict=True)
+    )
+    locked = first.beside(others[0]) if others else first
     remarks: tuple[str, ...] = ()
     if platforms:
         from .elsewhere import everywhere  # noqa: PLC0415  # which itself looks up what is public here
 
-        found = everywhere(env, locked, platforms, on_line=on_line)
-        text, remarks = CondaLock().dump_all(found.snapshots), found.remarks
+        elsewhere = everywhere(env, locked, platforms, on_line=on_line)
+        texts, remarks = {CondaLock().filename: CondaLock().dump_all(elsewhere.snapshots)}, elsewhere.remarks
     else:
-        text = LOCKS[env.runtime].dump(locked)
+        texts = dumped(locked)
     if digest(observe(store, env)) != digest(snapshot):
         raise CommandFailed(f"{env.name!r} changed while it was locked", hint="freeze it again when it is at rest")
-    with history.locked():
-        path = history.write(LOCKS[env.runtime].filename, text)
-        history.keep(digest(snapshot), SnapshotJson().dump(snapshot))
-        history.append("freeze", at=snapshot.taken, actor=actor, asked=(), snapshot=digest(snapshot))
-    left_out = tuple(each for each in known.packages if each.name in dev)
+    with history.locked(), cancelling.whole():
+        # The lock's own file comes last: where it is not of the state that the other is of, neither counts.
+        *_, path = [history.write(name, text) for name, text in reversed(texts.items())]
+        keep(history, snapshot)
+        history.append(
+            "freeze",
+            at=snapshot.taken,
+            actor=actor,
+            asked=(),
+            snapshot=digest(snapshot),
+            stands_on=snapshot.stands_on,
+        )
+    with cancelling.whole():
+        keep_image_recipes(store, env)
+    left_out = tuple(one for _, each in halves for one in each.packages if one.name in dev.get(each.language, ()))
     return Frozen(snapshot=locked, path=path, unpinned=unpinned(locked), left_out=left_out, remarks=remarks)
+
+
+def without(state: Snapshot, names: Container[str]) -> Snapshot:
+    """The state without the packages of these names."""
+    return replace(state, packages=tuple(each for each in state.packages if each.name not in names))
+
+
+def _locked(env: Environment, state: Snapshot, *, known: Snapshot | None, on_line: OnLine | None) -> Snapshot:
+    """What of an environment is of one language, each package with its file; `known` is the lock of before."""
+    distributions = inventory.distributions(env.prefix)
+    trees = trees_of(env, distributions)
+    packages = [replace(each, tree=trees.get((each.ecosystem, each.name), "")) for each in state.packages]
+    others = [each for each in packages if each.ecosystem not in OF_R]
+    locked = replace(state, packages=_pinned(env, others, distributions, on_line))
+    if env.language != "r":
+        return locked
+    of_r = [each for each in packages if each.ecosystem in OF_R]
+    return pinned_r(env, locked, of_r, inventory.r_packages(env.prefix), known=known, on_line=on_line)
 
 
 def trees_of(env: Environment, distributions: Iterable[Distribution]) -> dict[tuple[str, str], str]:
     """The digest of the files of everything that is installed, by ecosystem and name."""
-    found = {("pypi", each.name): recorded.tree(each) for each in distributions}
-    return found | {("conda", each.name): each.tree for each in conda_meta.records(env.prefix)}
+    found: dict[tuple[str, str], str] = {("pypi", each.name): recorded.tree(each) for each in distributions}
+    found |= {("conda", each.name): each.tree for each in conda_meta.records(env.prefix)}
+    by_r = ((each, each.package().ecosystem) for each in inventory.r_packages(env.prefix))
+    return found | {(ecosystem, each.name): r_files.tree(each) for each, ecosystem in by_r}
 
 
-def development(env: Environment, snapshot: Snapshot, distributions: Iterable[Distribution]) -> frozenset[str]:
+def development(
+    env: Environment, snapshot: Snapshot, distributions: Iterable[Distribution | Description]
+) -> frozenset[str]:
     """The names of what is there only because the environment's development requirements ask for it."""
     dev, others = (names("\n".join(each)) for each in (env.dev_packages, env.packages))
     return only_for(snapshot, dev, others, distributions)
@@ -143,6 +191,8 @@ def unpinned(snapshot: Snapshot) -> tuple[Unpinned, ...]:
 
 
 def _reason(package: Package) -> str:
+    if package.ecosystem in OF_R and package.origin in ("index", "archive"):
+        return "its repository is of this machine" if package.sha256 else _REASONS_OF_R[package.origin]
     if package.ecosystem == "conda":
         return "its channel is a folder of this machine" if package.sha256 else "its record has no sha256"
     return "from a private index" if package.origin == "index" and package.sha256 else _REASONS[package.origin]
@@ -188,7 +238,7 @@ def _on_index(env: Environment, packages: Sequence[Package], on_line: OnLine | N
     found = _found(env, packages, on_line)
     if packages and not found:
         try:
-            process.run(without_environment(uv.lock(env.python, ("pip",))))
+            process.run(within(env, uv.lock(env.python, ("pip",))))
         except CommandFailed as error:
             raise _no_answer(env, error) from error
     return found
@@ -199,9 +249,7 @@ def _found(env: Environment, packages: Sequence[Package], on_line: OnLine | None
     if not packages:
         return {}
     try:
-        printed = process.run(
-            without_environment(uv.lock(env.python, [f"{each.name}=={each.version}" for each in packages]))
-        )
+        printed = process.run(within(env, uv.lock(env.python, [f"{each.name}=={each.version}" for each in packages])))
     except CommandFailed as error:
         if error.code != uv.UNSATISFIABLE:
             raise _no_answer(env, error) from error
@@ -233,7 +281,7 @@ def _filled(package: Package, found: pylock.Package, tags: frozenset[str]) -> Pa
 def _hashed(env: Environment, package: Package) -> Package:
     """The package with the hash of what its URL gives now, for uv does not note it; unchanged where that is gone."""
     try:
-        printed = process.run(without_environment(uv.lock(env.python, (f"{package.name} @ {package.url}",))))
+        printed = process.run(within(env, uv.lock(env.python, (f"{package.name} @ {package.url}",))))
     except CommandFailed:
         return package
     given = [each for each in parse(printed, "uv's answer").packages if str(each.version) == package.version]

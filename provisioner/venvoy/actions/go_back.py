@@ -5,25 +5,34 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from .. import cancelling
 from ..engine.request import name_in
-from ..errors import CommandFailed, EnvironmentExists
+from ..errors import CommandFailed, EnvironmentExists, RuntimeUnavailable
 from ..formats.environment_yml import requirement as pin
 from ..formats.snapshot_json import digest
 from ..history import Entry, Event
 from ..inventory.dist_info import canonical
+from ..managers import cran
 from ..model import Actor, Asked, Diff, Environment, OnProgress, Snapshot
 from ..process import OnLine
 from ..store import Store, generation_folder
+from . import image_uses
 from .bases import nearest
+from .check_container import image_is_here
+from .contents_of import contents_of
 from .create import DEV_REQUIREMENTS, REQUIREMENTS, Fill, Plan, asked_of, create
-from .diff import diff
+from .diff import base_lines, diff, on_those_of
 from .exactly import exactly
+from .exactly_r import libraries_of
+from .kept import stock_of
 from .lists import fitted, names
 from .locks import locked
+from .note import note
 from .observe import observe
 from .points import Point
-from .record import record, wanted
-from .vendor import stock_of
+from .r_bases import r_nearest
+from .record import wanted
+from .stand_on import asked_of_system, fits, on_image, stand_on
 
 KEEP = 1
 """How many replaced prefixes stay on disk for going back to them at once."""
@@ -69,20 +78,23 @@ def go_back(
         return Returned(environment=env, point=point, changes=changes, built=False)
     refuse_adopted(env)
     asked = _asked(store.history(env.name).entries(), point)
+    then = standing_then(store, env, point.snapshot)
     kept = kept_at(store, env, point.snapshot)
-    if kept:
+    if same_prefix(store, env, then, changes):
+        returned = _on_its_image(store, env, then, actor=actor, asked=asked, event=event)
+    elif kept:
         returned = _swapped(store, kept, actor=actor, asked=asked, event=event)
     else:
         fill = _filler(store, env, point, actor, on_line, on_progress)
-        returned = _built(store, env, point, fill, actor=actor, asked=asked, event=event, on_line=on_line)
+        returned = _built(store, then, point, fill, actor=actor, asked=asked, event=event, on_line=on_line)
     return Returned(
         environment=returned,
         point=point,
         changes=diff(before, observe(store, returned)),
-        built=kept is None,
+        built=kept is None and returned.generation != env.generation,
         left=_last(store, env, before),
         undone=event == "undo",
-        other_python=_other(point.snapshot.language_version, returned.python_version),
+        other_python=_other(point.snapshot.language_version, returned.language_version),
     )
 
 
@@ -106,10 +118,36 @@ def kept_at(store: Store, env: Environment, snapshot: Snapshot) -> Environment |
     return None
 
 
+def standing_then(store: Store, env: Environment, snapshot: Snapshot) -> Environment:
+    """The environment on the image of that state; the same where that is none, or has the same in it.
+
+    Raises RuntimeUnavailable for an image that nobody knows any more.
+    """
+    if not (env.container and snapshot.stands_on and snapshot.contents):
+        return env
+    if snapshot.contents == contents_of(store, env):
+        return env
+    then = on_image(store, env, snapshot.stands_on.digest)
+    if not image_is_here(then):
+        raise RuntimeUnavailable(
+            f"the image that {env.name!r} stood on is not here any more ({snapshot.stands_on.digest})",
+            hint=f"build it of its recipe, or make the environment anew: venvoy init {env.name} --force",
+        )
+    return then
+
+
+def same_prefix(store: Store, env: Environment, then: Environment, changes: Diff) -> bool:
+    """Whether nothing but the image is another one, and the prefix fits both."""
+    if then is env or len(changes):
+        return False
+    one, other = contents_of(store, env).python, contents_of(store, then).python
+    return fits(one, other)
+
+
 def locked_at(store: Store, env: Environment, snapshot: Snapshot) -> Snapshot | None:
     """What the lock of the last freeze says, if it was made of just that state."""
     lock = locked(store, env)
-    if lock is None or diff(snapshot, replace(lock, language_version=snapshot.language_version)):
+    if lock is None or diff(snapshot, on_those_of(snapshot, lock)):
         return None
     return lock
 
@@ -118,8 +156,17 @@ def _swapped(store: Store, kept: Environment, *, actor: Actor, asked: tuple[Aske
     with store.held(kept.name):
         store.commit(kept, store.texts(kept), keep=True)
         _trim(store, kept.name)
-        record(store.history(kept.name), lambda: observe(store, kept), actor=actor, asked=asked, event=event)
+        note(store, kept, actor=actor, asked=asked, event=event)
     return kept
+
+
+def _on_its_image(
+    store: Store, env: Environment, then: Environment, *, actor: Actor, asked: tuple[Asked, ...], event: Event
+) -> Environment:
+    with store.held(env.name), cancelling.whole():
+        moved = stand_on(store, env, then)
+        note(store, moved, actor=actor, asked=(*asked, *asked_of_system(store, env, then)), event=event)
+    return moved
 
 
 def _built(
@@ -133,11 +180,19 @@ def _built(
     event: Event,
     on_line: OnLine | None,
 ) -> Environment:
-    # In a conda prefix the interpreter is one of the packages of that state.
-    python = None if env.runtime == "conda" else str(nearest(store, point.snapshot.language_version).path)
+    # In a conda prefix the interpreter is one of the packages of that state, in a container it is the image's.
+    of_machine = env.runtime != "conda" and not env.container
+    near = {"python": nearest, "r": r_nearest}
+    spoken = {each.language: each.language_version for each in point.snapshot.halves}
+    here = {each: str(near[each](store, version).path) for each, version in spoken.items() if of_machine}
+    language, *also = spoken
     plan = Plan(
         name=env.name,
-        python=python,
+        container=env.container,
+        language=language,
+        also=tuple(also),
+        python=here.get("python"),
+        r=here.get("r"),
         texts=_texts(store, env, point, asked),
         specs=_specs(env, point, asked),
         force=True,
@@ -159,19 +214,20 @@ def _filler(
     on_progress: OnProgress | None,
 ) -> Fill:
     wanted_state = locked_at(store, env, point.snapshot) or point.snapshot
+    libraries = libraries_of(store, env) if env.speaks("r") else ()
 
     def fill(aside: Environment) -> None:
         exactly(
             store,
             aside,
             wanted_state,
-            stock=stock_of(store, env.name, wanted_state),
+            stock=replace(stock_of(store, env.name, wanted_state), libraries=libraries),
             command=actor.command,
             on_line=on_line,
             on_progress=on_progress,
         )
         found = observe(store, aside)
-        differs = diff(replace(point.snapshot, language_version=found.language_version), found)
+        differs = diff(on_those_of(found, point.snapshot), found)
         if differs:
             raise CommandFailed(
                 f"the state {point.label} of {env.name!r} cannot be had any more as it was", hint=_lines(differs)
@@ -184,7 +240,7 @@ def _lines(difference: Diff) -> str:
     lines = [f"{each.name} {each.version} is too much" for each in difference.added]
     lines += [f"{each.name} {each.version} is missing" for each in difference.removed]
     lines += [f"{each.name} is {each.after.version}, not {each.before.version}" for each in difference.changed]
-    return "\n".join(lines)
+    return "\n".join([*lines, *base_lines(difference.base)])
 
 
 def _texts(store: Store, env: Environment, point: Point, asked: tuple[Asked, ...]) -> dict[str, str]:
@@ -195,17 +251,31 @@ def _texts(store: Store, env: Environment, point: Point, asked: tuple[Asked, ...
         texts[name] = fitted(file.read_text("utf-8") if file.exists() else "", point.snapshot)
     listed = frozenset().union(*map(names, texts.values()))
     again = [name for each in asked if each.verb == "install" for name in each.names if name not in listed]
-    found = [package for name in again if (package := point.snapshot.package(canonical(name)))]
+    found = [package for name in again if (package := point.snapshot.halves[0].package(canonical(name)))]
     texts[REQUIREMENTS] += "".join(f"{pin(each)}\n" for each in found if each.ecosystem == "pypi")
     return texts
 
 
 def _specs(env: Environment, point: Point, asked: tuple[Asked, ...]) -> tuple[str, ...]:
     """The match specs that were asked for and are there in that state; the engine brings their versions in step."""
+    by_r = next((each for each in point.snapshot.halves if each.language == "r"), None)
+    if by_r:
+        names = {each.name: each.version for each in by_r.packages}
+        gone = {name for each in asked if each.verb == "remove" for name in each.names}
+        listed = {name: each for each in env.speaking("r").packages if (name := cran.spec(each)[0]) not in gone}
+        more = {name: name for each in asked if each.verb == "install" for name in each.names}
+        wished = {**more, **listed}
+        return tuple(_in_step(said, names[name]) for name, said in wished.items() if name in names)
     there = {each.name for each in point.snapshot.of("conda")}
     kept = {name_in(each): each for each in asked_of(env) if name_in(each) in there}
     again = {name: name for each in asked if each.verb == "install" for name in each.names if name in there}
     return tuple({**again, **kept}.values())
+
+
+def _in_step(said: str, version: str) -> str:
+    """A spec that names a version, with the one that is there."""
+    name, named = cran.spec(said)
+    return f"{name}=={version}" if named else name
 
 
 def _asked(entries: tuple[Entry, ...], point: Point) -> tuple[Asked, ...]:
@@ -229,9 +299,11 @@ def _last(store: Store, env: Environment, state: Snapshot) -> int | None:
 
 
 def _trim(store: Store, name: str) -> None:
+    before = image_uses.environments(store, name)
     for kept in store.kept(name)[KEEP:]:
         store.let_go(kept)
     store.tidy(name)
+    image_uses.let_go(store, name, before)
 
 
 def _other(wanted_version: str, given: str) -> tuple[str, str] | None:

@@ -6,21 +6,24 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from .. import files, process, runtimes
+from .. import files, process
 from ..engine.request import Request, name_in
-from ..errors import InvalidInput, NotPermitted
+from ..errors import CommandFailed, InvalidInput, NotPermitted
 from ..history import Entry
 from ..inventory import conda_meta
 from ..inventory.dist_info import canonical
 from ..managers import uv
-from ..model import Actor, Asked, Environment, Job, OnProgress
+from ..model import OF_R, Actor, Asked, Environment, Job, OnProgress, Package
 from ..process import OnLine
 from ..store import Store
 from . import conda
 from .create import DEV_REQUIREMENTS, REQUIREMENTS
 from .lists import bare, entries, merged, named, requirement, without_names
+from .note import note
 from .observe import observe
-from .record import record
+from .r_install import r_install, r_remove
+from .start_of import start_of
+from .why import why
 
 
 def install(
@@ -32,6 +35,7 @@ def install(
     specs: tuple[str, ...] = (),
     channels: tuple[str, ...] = (),
     lists: tuple[Path, ...] = (),
+    by_r: tuple[str, ...] = (),
     dev: bool = False,
     scripts: bool = False,
     on_line: OnLine | None = None,
@@ -40,10 +44,16 @@ def install(
     """Install requirements (PEP 508) and what requirements files list; returns the new entry of the record, or None.
 
     Into a conda environment conda packages come by `specs` (match specs), before the others, also from `channels` that
-    are not the environment's; with `scripts` their own scripts run after they are linked. Raises InvalidInput for what
+    are not the environment's; with `scripts` their own scripts run after they are linked. Into one that speaks R beside
+    Python R packages come by `by_r`, after the others. Raises InvalidInput for what
     is no requirement or spec, NotPermitted for an environment that is read only, CommandFailed when it cannot be done;
     then nothing of it was changed.
     """
+    if env.language == "r":
+        others = bool(specs or channels or lists or dev)
+        return _into_library(store, env, (*requirements, *by_r), actor, on_line, others=others)
+    if by_r:
+        refuse_without_r(env)
     parsed = tuple(requirement(each) for each in requirements)
     refuse_read_only(env)
     if specs and env.runtime != "conda":
@@ -62,7 +72,9 @@ def install(
             job = uv.install(env.python, *requirements, files=lists)
             names = tuple(sorted(canonical(each.name) for each in parsed))
             by_name = (Asked(tool="venvoy", verb="install", names=names),) if parsed else ()
-            entry = _changed(store, env, job, actor, by_name, on_line) or entry
+            entry = _changed(store, env, job, f"cannot install into {env.name!r}", actor, by_name, on_line) or entry
+        if by_r:
+            entry = r_install(store, env.speaking("r"), by_r, actor=actor, on_line=on_line) or entry
         current = store.environment(env.name)
         if dev:
             store.save(replace(current, dev_packages=merged(current.dev_packages, requirements)))
@@ -78,15 +90,28 @@ def remove(
     names: tuple[str, ...],
     *,
     actor: Actor,
+    by_r: bool = False,
     on_line: OnLine | None = None,
     on_progress: OnProgress | None = None,
 ) -> Entry | None:
-    """Remove packages by name, a conda package with all that needs it.
+    """Remove packages by name, a conda package with all that needs it; `by_r` says that those of R are meant.
 
-    Raises InvalidInput for what is not installed, then nothing was changed; NotPermitted for what is read only.
+    Where there are Python and R a name is that of a Python package, and else of one of R. Raises InvalidInput for what
+    is not installed, then nothing was changed; NotPermitted for what is read only.
     """
     refuse_read_only(env)
-    there = {each.name: each.ecosystem for each in observe(store, env).packages}
+    if by_r:
+        refuse_without_r(env)
+    if env.language == "r" or by_r:
+        with store.held(env.name):
+            return r_remove(store, env.speaking("r"), names, actor=actor, on_line=on_line)
+    installed = observe(store, env).packages
+    there = {each.name: each.ecosystem for each in installed if each.ecosystem not in OF_R}
+    if named_in_r := tuple(each for each in names if canonical(each) not in there and _of_r(each, installed)):
+        with store.held(env.name):
+            entry = r_remove(store, env.speaking("r"), named_in_r, actor=actor, on_line=on_line)
+        rest = tuple(each for each in names if each not in named_in_r)
+        return (remove(store, env, rest, actor=actor, on_line=on_line) or entry) if rest else entry
     by_conda = tuple(sorted(each.lower() for each in names if there.get(each.lower()) == "conda"))
     wanted = tuple(sorted(canonical(requirement(each).name) for each in names if each.lower() not in by_conda))
     if missing := [each for each in wanted if each not in there]:
@@ -105,9 +130,36 @@ def remove(
         if wanted:
             conda_meta.clear_husks(env.prefix)
             asked = (Asked(tool="venvoy", verb="remove", names=wanted),)
-            entry = _changed(store, env, uv.remove(env.python, *wanted), actor, asked, on_line) or entry
+            job = uv.remove(env.python, *wanted)
+            entry = _changed(store, env, job, f"cannot remove from {env.name!r}", actor, asked, on_line) or entry
         forget(store, env.name, wanted)
     return entry
+
+
+def _of_r(name: str, packages: Iterable[Package]) -> bool:
+    return any(each.name == name and each.ecosystem in OF_R for each in packages)
+
+
+def refuse_without_r(env: Environment) -> None:
+    """Raise InvalidInput for an environment that has no R."""
+    if not env.speaks("r"):
+        raise InvalidInput(
+            f"{env.name!r} speaks Python alone, and takes no R packages",
+            hint=f"give it R, too: venvoy init {env.name} --language python,r --force",
+        )
+
+
+def _into_library(
+    store: Store, env: Environment, specs: tuple[str, ...], actor: Actor, on_line: OnLine | None, *, others: bool
+) -> Entry | None:
+    if others:
+        raise InvalidInput(
+            f"{env.name!r} is an R environment, and takes R packages by their names",
+            hint=f"venvoy install {env.name} dplyr ggplot2==3.4.0",
+        )
+    refuse_read_only(env)
+    with store.held(env.name):
+        return r_install(store, env, specs, actor=actor, on_line=on_line)
 
 
 def forget(store: Store, name: str, names: Iterable[str]) -> None:
@@ -156,7 +208,7 @@ def _by_conda(
             )
     current = store.environment(env.name)
     store.save(replace(current, conda_packages=tuple(said["specs"].values()), python_version=_python(store, env)))
-    return record(store.history(env.name), lambda: observe(store, env), actor=actor, asked=asked)
+    return note(store, env, actor=actor, asked=asked)
 
 
 def _python(store: Store, env: Environment) -> str:
@@ -164,10 +216,19 @@ def _python(store: Store, env: Environment) -> str:
 
 
 def _changed(
-    store: Store, env: Environment, job: Job, actor: Actor, asked: tuple[Asked, ...], on_line: OnLine | None
+    store: Store,
+    env: Environment,
+    job: Job,
+    doing: str,
+    actor: Actor,
+    asked: tuple[Asked, ...],
+    on_line: OnLine | None,
 ) -> Entry | None:
-    process.run(runtimes.get(env.runtime).command(env, job), on_line=on_line)
-    return record(store.history(env.name), lambda: observe(store, env), actor=actor, asked=asked)
+    try:
+        process.run(start_of(env, job), on_line=on_line)
+    except CommandFailed as error:
+        raise CommandFailed(f"{doing}: {why(error)}", hint=error.hint, code=error.code) from error
+    return note(store, env, actor=actor, asked=asked)
 
 
 def _list(store: Store, env: Environment, name: str, added: tuple[str, ...], *, without: Iterable[str] = ()) -> None:

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from .. import files
-from ..model import Environment, Snapshot
+from ..model import OF_R, Environment, Snapshot
 from ..store import Store
+from .kept import Kept
 from .locks import lock_file
-from .vendor import Kept
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,11 +43,12 @@ def _wheels(lock: Snapshot, wheels: Sequence[Kept]) -> Iterator[Broken]:
     said = {
         (each.ecosystem, each.name): each.sha256
         for each in lock.packages
-        if each.ecosystem == "conda" or (each.origin == "index" and each.url.endswith(".whl"))
+        if each.ecosystem == "conda"
+        or (each.origin == "index" and (each.url.endswith(".whl") or (each.ecosystem in OF_R and each.sha256)))
     }
     for each in wheels:
         found, key = files.sha256(each.file), (each.ecosystem, each.name)
-        kind = "package" if each.ecosystem == "conda" else "wheel"
+        kind = "wheel" if each.ecosystem == "pypi" else "package"
         if found != each.sha256:
             what = f"the kept {kind} of {each.name} was replaced"
             yield Broken(what=what, package=each.name, file=str(each.file), expected=each.sha256, found=found)

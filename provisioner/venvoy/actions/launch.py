@@ -3,27 +3,35 @@
 from __future__ import annotations
 
 import os
+import secrets
 import shlex
 import shutil
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
-from importlib.resources import files as package_files
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from packaging.version import Version
 
 from .. import files, inventory
-from ..errors import KernelUnusable, NotPermitted
-from ..inventory import venv
-from ..managers import uv
-from ..model import Environment, Job
+from ..errors import KernelUnusable
+from ..inventory import description, venv
+from ..managers import cran, uv
+from ..managers.cran import GUEST
+from ..model import Environment, Job, Mount
 from ..process import OnLine
+from ..runtimes.inside import container_of
 from ..settings import Policy
 from ..store import Store
 from .activation import activated
-from .bases import base_of
-from .payload import Payload, conflicts, payload_for
+from .bases import base_in
+from .contents_of import own_names
+from .limits import refuse_impossible
+from .machine import time_zone
+from .payload import Payload, conflicts, payload_for, upgrade, usable_kernel
+from .permission import permitted
+from .r_bases import r_in
+from .support import KERNEL, Support, support_for
 from .variables import variables_from
 
 SECRETS = (
@@ -42,15 +50,16 @@ _SHELLS = ("/bin/bash", "/bin/sh")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kernel:
-    """Which ipykernel will run: the environment's own (`payload` None), or the one lent to it."""
+    """Which ipykernel or IRkernel will run: the environment's own (`payload` None), or the one lent to it."""
 
     version: str
-    payload: Payload | None
+    payload: Payload | Support | None
+    name: str = "ipykernel"
 
     @property
     def encrypts(self) -> bool:
         """Whether it understands Curve keys in the connection file."""
-        return Version(self.version) >= _CURVE_SINCE
+        return self.name == "ipykernel" and Version(self.version) >= _CURVE_SINCE
 
 
 def kernel_of(store: Store, env: Environment, *, on_line: OnLine | None = None) -> Kernel:
@@ -61,29 +70,40 @@ def kernel_of(store: Store, env: Environment, *, on_line: OnLine | None = None) 
     mend = f"mend it: venvoy repair {env.name}"
     if not env.prefix.exists():
         raise KernelUnusable(f"the environment {env.name!r} has no folder {env.prefix} any more", hint=mend)
-    if not os.access(env.python, os.X_OK):
-        raise KernelUnusable(f"the interpreter of {env.name!r} is gone ({env.python})", hint=mend)
-    own = _own(env)
-    if own:
+    if not env.container and not os.access(env.interpreter, os.X_OK):
+        raise KernelUnusable(f"the interpreter of {env.name!r} is gone ({env.interpreter})", hint=mend)
+    if env.language == "r":
+        return _of_r(store, env, on_line)
+    if own := _own(store, env):
         return Kernel(version=own, payload=None)
-    payload = payload_for(store, base_of(store, env.python), on_line=on_line)
-    if found := conflicts(payload, env):
-        names = " ".join(sorted({each.split()[0] for each in found}))
+    image = own_names(store, env)
+    if own := usable_kernel(image):
+        return Kernel(version=own, payload=None)
+    payload = payload_for(store, base_in(store, env), env=env, on_line=on_line)
+    if found := conflicts(payload, env, image=image):
         raise KernelUnusable(
             f"a kernel cannot run in {env.name!r}: {'; '.join(found)}",
-            hint=f"upgrade: venvoy run {env.name} -- pip install --upgrade {names}\n"
-            f"or give it a kernel of its own: venvoy install {env.name} ipykernel",
+            hint=f"upgrade: {upgrade(env, found)}\nor give it a kernel of its own: venvoy install {env.name} ipykernel",
         )
     return Kernel(version=payload.versions["ipykernel"], payload=payload)
 
 
-def _own(env: Environment) -> str | None:
+def _of_r(store: Store, env: Environment, on_line: OnLine | None) -> Kernel:
+    """The IRkernel that was installed in the environment, or that its image has, or else one that is lent."""
+    r = r_in(store, env)
+    there = {each.name: each.version for each in description.read(env.library)}
+    own = there.get(KERNEL) or (r.irkernel if env.container else "")
+    lent = None if own else support_for(store, r.base, env=env, on_line=on_line)
+    return Kernel(version=own or (lent.version if lent else ""), payload=lent, name=KERNEL)
+
+
+def _own(store: Store, env: Environment) -> str | None:
     """The version of the ipykernel that is found in the environment before any that is lent, or None."""
     names = inventory.names(env.prefix)
-    if "ipykernel" not in names and venv.sees_system(env.prefix):
+    if "ipykernel" not in names and not env.container and venv.sees_system(env.prefix):
         from .check import visible  # noqa: PLC0415  # asks the interpreter, and such environments are few
 
-        names = {each.name: each.version for each in visible(env)}
+        names = {each.name: each.version for each in visible(store, env)}
     return names.get("ipykernel")
 
 
@@ -105,46 +125,64 @@ def kernel_job(
     the policy forbids the environment, InvalidInput for a bad file of variables.
     """
     permitted(env, policy)
+    if has := env.container:
+        refuse_impossible(has.resources, engine=has.engine, rootless=has.rootless, name=env.name)
     shims = _shims(store) if env.runtime == "conda" else None
-    lent = ("--payload", str(kernel.payload.folder)) if kernel.payload else ()
-    guest = Path(str(package_files("venvoy.guest")))
+    boot = ("/bin/sh", str(GUEST / "boot.sh")) if env.container else ()
+    words = _r_words if env.language == "r" else _python_words
     job = Job(
-        argv=(
-            "python",
-            "-Xfrozen_modules=off",
-            str(guest / "kernel.py"),
-            "--session",
-            str(session),
-            *lent,
-            "-f",
-            str(connection_file),
-            *arguments,
-        ),
+        argv=(*boot, *words(kernel, session, connection_file), *arguments),
         variables={
             **uv.CERTIFICATES,
             **(_conda_programs(shims, variables) if shims else {}),
             **variables_from(env.env_file if policy.env_files else ()),
             "VENVOY_ENVIRONMENT": env.name,
-            "SHELL": _shell(variables),
+            **({} if env.container else {"SHELL": _shell(variables)}),
+            **_profile(env, variables),
         },
         dropped=(*SECRETS, *policy.dropped_variables),
         tools=(_tools(store), *((shims,) if shims else ())),
         cwd=cwd,
     )
-    return activated(store, env, job)
+    return _contained(env, job, kernel, session, variables) if env.container else activated(store, env, job)
 
 
-def permitted(env: Environment, policy: Policy) -> None:
-    """Raise NotPermitted unless the policy allows the environment's place."""
-    if policy.prefixes is None:
-        return
-    prefix = env.prefix.resolve()
-    if not any(prefix.is_relative_to(folder.resolve()) for folder in policy.prefixes):
-        allowed = ", ".join(map(str, policy.prefixes))
-        raise NotPermitted(
-            f"environments outside {allowed} may not run here: {env.name!r} lies in {prefix}",
-            hint="make it in an allowed folder: venvoy init NAME --prefix DIR",
-        )
+def _python_words(kernel: Kernel, session: Path, connection_file: Path) -> tuple[str, ...]:
+    lent = ("--payload", str(kernel.payload.folder)) if kernel.payload else ()
+    start = ("python", "-Xfrozen_modules=off", str(GUEST / "kernel.py"), "--session", str(session))
+    return (*start, *lent, "-f", str(connection_file))
+
+
+def _r_words(kernel: Kernel, session: Path, connection_file: Path) -> tuple[str, ...]:
+    return cran.kernel(session, kernel.payload.folder if kernel.payload else None, connection_file)
+
+
+def _profile(env: Environment, variables: Mapping[str, str]) -> dict[str, str]:
+    """Where the user's start-up file of R lies, for the kernel to read it when it can say what is wrong with it."""
+    said = variables.get("R_PROFILE_USER")
+    return {} if env.language != "r" or env.container or said is None else {"VENVOY_R_PROFILE": said}
+
+
+def _contained(env: Environment, job: Job, kernel: Kernel, session: Path, variables: Mapping[str, str]) -> Job:
+    """The job with what it needs of this machine, in a container of its own that ends with its stdin."""
+    lent = (kernel.payload.folder,) if kernel.payload else ()
+    program = Path(uv.program())
+    read = tuple(Mount(source=each, target=str(each), read_only=True) for each in (GUEST, *lent, program))
+    label = f"venvoy-{session.name}-{secrets.token_hex(3)}"
+    container, cwd = container_of(env), job.cwd or Path.cwd()
+    told = [
+        "writable" if container.writable else "fixed",
+        *(["offline"] if container.resources.network == "none" else []),
+    ]
+    return replace(
+        job,
+        variables={"TZ": time_zone(variables), **job.variables, "VENVOY_CONTAINER": " ".join(told)},
+        cwd=cwd,
+        mounts=(*read, Mount(source=session, target=str(session))),
+        label=label,
+        labels={"kernel": session.name, "session": str(session)},
+        terminal="pipe",
+    )
 
 
 def _shell(variables: Mapping[str, str]) -> str:

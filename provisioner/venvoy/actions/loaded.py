@@ -11,7 +11,7 @@ from pathlib import Path
 
 from packaging.version import InvalidVersion, Version
 
-from .. import inventory
+from .. import files, inventory
 from ..errors import InvalidInput
 from ..history import Entry, History
 from ..inventory import Distribution
@@ -79,16 +79,28 @@ def stale(env: Environment, modules: Iterable[Module], history: History) -> tupl
     """Compare what is loaded with what is on disk, sorted by package.
 
     A module tells its version itself, or the record tells what stood when it was loaded. What was installed before it
-    was loaded is what was loaded.
+    was loaded is what was loaded. Of R packages each says its version, and is compared with the one in the library, if
+    there is one: R loads no second version beside one that was lent.
     """
+    if env.language == "r":
+        return _of_r(modules, {each.name: each.version for each in inventory.r_packages(env.prefix)})
     there = _There(env)
     then = partial(_then, history)
     found = (_compared(each, there, then) for each in modules)
     return _sorted(each for each in found if each)
 
 
+def owners(env: Environment, modules: Iterable[Module]) -> frozenset[str]:
+    """The names of the packages that the modules are of."""
+    there = _There(env)
+    found = (there.owner(each) for each in modules)
+    return frozenset(each.name for each in found if each)
+
+
 def would_be_stale(env: Environment, modules: Iterable[Module], snapshot: Snapshot) -> tuple[Stale, ...]:
     """The same for when the environment will have come to `snapshot`."""
+    if env.language == "r":
+        return _of_r(modules, {each.name: each.version for each in snapshot.packages})
     there = _There(env)
     found = []
     for module in modules:
@@ -102,6 +114,14 @@ def would_be_stale(env: Environment, modules: Iterable[Module], snapshot: Snapsh
             if not _same(loaded, installed):
                 found.append(Stale(module=module.name, package=now.name, loaded=loaded, installed=installed))
     return _sorted(found)
+
+
+def _of_r(modules: Iterable[Module], versions: Mapping[str, str]) -> tuple[Stale, ...]:
+    return _sorted(
+        Stale(module=each.name, package=each.name, loaded=each.version or "", installed=versions.get(each.name, ""))
+        for each in modules
+        if (each.name in versions or not each.lent) and versions.get(each.name) != each.version
+    )
 
 
 def _compared(module: Module, there: _There, then: Callable[[str, float], str]) -> Stale | None:
@@ -170,14 +190,14 @@ class _There:
 
 def _record(distribution: Distribution) -> str:
     try:
-        return "\n" + (distribution.folder / "RECORD").read_text("utf-8", "replace")
+        return "\n" + files.content(distribution.folder / "RECORD").decode("utf-8", "replace")
     except OSError:
         return ""
 
 
 def _holds(file: Path, version: str) -> bool:
     try:
-        text = file.read_text("utf-8", "replace")
+        text = files.content(file).decode("utf-8", "replace")
     except OSError:
         return False
     return f'"{version}"' in text or f"'{version}'" in text

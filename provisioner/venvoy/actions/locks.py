@@ -7,8 +7,9 @@ from pathlib import Path
 from ..errors import InvalidInput
 from ..formats import conda_lock
 from ..formats.conda_lock import CondaLock
-from ..formats.locks import LOCKS
+from ..formats.locks import LOCKS, whole
 from ..formats.pylock import PylockToml
+from ..formats.renv import RenvLock
 from ..formats.subdirs import subdir_of
 from ..model import Environment, Snapshot
 from ..store import Store
@@ -16,7 +17,12 @@ from ..store import Store
 
 def lock_file(store: Store, env: Environment) -> Path:
     """Where `freeze` puts the lock, whether it is there or not."""
-    return store.project(env.name) / LOCKS[env.runtime].filename
+    return store.project(env.name) / LOCKS[env.kind].filename
+
+
+def lock_files(store: Store, env: Environment) -> tuple[Path, ...]:
+    """The same with its other half, where the environment speaks Python and R."""
+    return tuple(store.project(env.name) / LOCKS[each.kind].filename for each in env.halves)
 
 
 def locked(store: Store, env: Environment) -> Snapshot | None:
@@ -29,13 +35,15 @@ def locked(store: Store, env: Environment) -> Snapshot | None:
 
 
 def read_lock(file: Path, *, environment: str, platform: str) -> Snapshot:
-    """A lock of either form, told by its name, as it is for a platform ("linux-x86_64").
+    """A lock of any of our forms, told by its name, as it is for a platform ("linux-x86_64").
 
     Raises InvalidInput, OSError, UnicodeDecodeError.
     """
     text = file.read_text("utf-8")
     if file.suffix == ".toml":
-        return PylockToml().load(text, source=str(file), environment=environment)
+        return whole(PylockToml().load(text, source=str(file), environment=environment), file)
+    if file.suffix == ".lock":
+        return RenvLock().load(text, source=str(file), environment=environment)
     return CondaLock().load(text, source=str(file), subdir=subdir_of(platform), environment=environment)
 
 
@@ -47,6 +55,8 @@ def state_of(file: Path) -> str:
     text = file.read_text("utf-8")
     if file.suffix == ".toml":
         return PylockToml().load(text, source=str(file)).state
+    if file.suffix == ".lock":
+        return RenvLock().load(text, source=str(file)).state
     for subdir in conda_lock.subdirs(text, source=str(file)):
         if state := CondaLock().load(text, source=str(file), subdir=subdir).state:
             return state

@@ -5,9 +5,13 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from .. import inventory
+from ..errors import RuntimeUnavailable
+from ..formats import base_json
 from ..model import Environment, Snapshot
 from ..store import Store
-from .bases import base_of
+from .bases import base_in
+from .contents_of import contents_of
+from .r_bases import r_in
 
 
 def observe(store: Store, env: Environment) -> Snapshot:
@@ -15,16 +19,26 @@ def observe(store: Store, env: Environment) -> Snapshot:
 
     In a conda prefix the interpreter is one of its packages, and there may be none.
     """
+    env = env.speaking("python") if env.speaks("python") else env
     if env.runtime == "conda":
         return _of_conda(env)
-    base = base_of(store, env.python)
+    if env.container and not env.prefix.is_dir():
+        raise RuntimeUnavailable(
+            f"the folder of {env.name!r} is gone: {env.prefix}", hint=f"see what is broken: venvoy check {env.name}"
+        )
+    base = base_in(store, env)
+    contents = contents_of(store, env) if env.container else None
     return Snapshot(
         environment=env.name,
         taken=datetime.now(UTC),
-        base=base.digest,
+        base=base_json.name(contents) if contents else base.digest,
+        contents=contents,
+        stands_on=env.container.image if env.container else None,
         language=env.language,
         language_version=base.version,
+        r_version=r_in(store, env.speaking("r")).base.version if "r" in env.also else "",
         platform=base.platform,
+        repositories=env.repositories,
         packages=inventory.packages(env.prefix),
     )
 

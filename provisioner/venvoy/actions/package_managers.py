@@ -141,7 +141,7 @@ def _embedded(name: str) -> ManagerFound:
     try:
         found = distribution(name)
     except PackageNotFoundError:
-        return ManagerFound(name=name, kind="conda", reason=f"not installed; add it: {conda.EXTRA}")
+        return ManagerFound(name=name, kind="conda", reason=f"not installed; add it: {conda.extra()}")
     path = Path(str(found.locate_file("rattler")))
     return ManagerFound(name=name, kind="conda", path=path, version=found.version, usable=True)
 

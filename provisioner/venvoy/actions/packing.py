@@ -64,6 +64,18 @@ def compression_of(target: Path) -> Compression:
     raise InvalidInput(f"{target.name} says not how it should be packed", hint="end it in .tar.gz, .tar.zst or .tar")
 
 
+def place_for(target: Path, usual: str) -> Path:
+    """Where the target really is. Raises InvalidInput for what is there and no plain file, and for no folder."""
+    place = target.resolve()
+    if place.is_dir():
+        raise InvalidInput(f"{target} is a folder", hint=f"name the file in it: -o {target / usual}")
+    if place.exists() and not place.is_file():
+        raise InvalidInput(f"{target} is not a plain file", hint="a text goes to the standard output: -o -")
+    if not place.parent.is_dir():
+        raise InvalidInput(f"there is no folder {place.parent}", hint=f"make it first: mkdir -p {place.parent}")
+    return place
+
+
 def pack(
     members: Sequence[Member], target: Path, *, compression: Compression, on_progress: OnProgress | None = None
 ) -> Packed:

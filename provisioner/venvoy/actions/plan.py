@@ -15,14 +15,16 @@ from ..formats.environment_yml import requirement as pin
 from ..formats.pylock import PylockToml
 from ..managers import conda as engine
 from ..managers import uv
-from ..model import Base, Diff, Environment, Package
+from ..model import Base, Diff, Environment, Package, Snapshot
 from ..store import Store
 from . import conda
 from .bases import nearest, without_environment
 from .diff import diff
-from .go_back import kept_at, refuse_adopted
+from .exactly_r import kept_in, libraries_of
+from .go_back import kept_at, refuse_adopted, same_prefix, standing_then
 from .observe import observe
 from .points import Point
+from .r_bases import r_in, r_nearest
 
 _UNCACHED = re.compile(r"Identified uncached distribution: ([a-z0-9-]+)")
 
@@ -49,22 +51,55 @@ def plan(store: Store, env: Environment, point: Point) -> Planned:
     changes = diff(observe(store, env), point.snapshot)
     if changes:
         refuse_adopted(env)
-    kept = kept_at(store, env, point.snapshot) if changes else env
+    then = standing_then(store, env, point.snapshot)
+    kept = env if same_prefix(store, env, then, changes) or not changes else kept_at(store, env, point.snapshot)
     if kept is not None:
-        return Planned(point=point, changes=changes, kept=bool(changes), python=kept.python_version)
-    packages = point.snapshot.packages
+        return Planned(point=point, changes=changes, kept=bool(changes), python=kept.language_version)
+    needs = [_needed(store, env, then, each) for each in point.snapshot.halves]
+    missing = tuple(package for each in needs for package in each.missing)
+    return Planned(
+        point=point,
+        changes=changes,
+        kept=False,
+        python=needs[0].version,
+        download=missing,
+        cached=tuple(each for each in point.snapshot.packages if each not in missing),
+        size=_sum(each.size for each in needs),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Need:
+    """What a state of one language needs of the network, and which interpreter it would have."""
+
+    missing: tuple[Package, ...]
+    version: str
+    size: int | None
+
+
+def _needed(store: Store, env: Environment, then: Environment, state: Snapshot) -> _Need:
+    packages, version = state.packages, state.language_version
+    if state.language == "r":
+        libraries, base = libraries_of(store, env), _r_then(store, then.speaking("r"), version)
+        missing = tuple(each for each in packages if kept_in(libraries, each, base) is None)
+        return _Need(missing=missing, version=version, size=None if missing else 0)
     if env.runtime == "conda":
         # What uv has of the index's cannot be asked before there is an interpreter to ask for.
-        from_index = point.snapshot.of("pypi")
-        missing = (*_of_conda(point.snapshot.of("conda")), *from_index)
-        version, size = point.snapshot.language_version, None if from_index else _sum(each.size for each in missing)
-    else:
-        base = nearest(store, point.snapshot.language_version)
-        names = _uncached(base, packages)
-        missing = tuple(each for each in packages if each.name in names)
-        version, size = base.version, _size(base, missing) if missing else 0
-    cached = tuple(each for each in packages if each not in missing)
-    return Planned(point=point, changes=changes, kept=False, python=version, download=missing, cached=cached, size=size)
+        from_index = state.of("pypi")
+        missing = (*_of_conda(state.of("conda")), *from_index)
+        return _Need(missing=missing, version=version, size=None if from_index else _sum(each.size for each in missing))
+    if env.container:
+        # What lies in uv's cache was asked for by an interpreter that is not on this machine.
+        return _Need(missing=packages, version=version, size=None)
+    base = nearest(store, version)
+    names = _uncached(base, packages)
+    missing = tuple(each for each in packages if each.name in names)
+    return _Need(missing=missing, version=base.version, size=_size(base, missing) if missing else 0)
+
+
+def _r_then(store: Store, env: Environment, version: str) -> Base:
+    """The R that the state would stand on: its image's, or this machine's nearest to the version."""
+    return r_in(store, env).base if env.container else r_nearest(store, version)
 
 
 def _of_conda(packages: tuple[Package, ...]) -> tuple[Package, ...]:

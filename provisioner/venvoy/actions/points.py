@@ -43,7 +43,7 @@ def point(
     wanted = text.strip()
     if wanted.lower() == "now":
         return Point(label="now", snapshot=look())
-    if read is not None and (os.sep in wanted or Path(wanted).is_file()):
+    if read is not None and (Path(wanted).is_file() or (os.sep in wanted and not _SLASHES.fullmatch(wanted))):
         return Point(label=wanted, snapshot=read(Path(wanted)))
     entries = history.entries()
     if not entries:

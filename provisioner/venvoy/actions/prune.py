@@ -11,6 +11,7 @@ from ..formats.snapshot_json import digest
 from ..history import History
 from ..model import Environment
 from ..store import Store, generation_folder
+from . import image_uses
 from .observe import observe
 
 
@@ -37,8 +38,10 @@ def prune(store: Store, name: str, *, keep: int) -> Prunable:
     """Remove it; returns what went."""
     with store.held(name):
         found = prunable(store, name, keep=keep)
+        before = image_uses.environments(store, name)
         for kept in _outdated(store, store.history(name), name, keep):
             store.let_go(kept)
+        image_uses.let_go(store, name, before)
         for copy in found.copies:
             files.remove(copy)
     return found

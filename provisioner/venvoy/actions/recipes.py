@@ -13,7 +13,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.version import InvalidVersion, Version
 
-from .. import files, process, runtimes
+from .. import files, process
 from ..engine.request import name_in
 from ..errors import CommandFailed, InvalidInput, RuntimeUnavailable
 from ..formats.environment_yml import requirement as pin
@@ -24,16 +24,34 @@ from ..formats.subdirs import subdir_of
 from ..inventory import fit
 from ..inventory.dist_info import canonical
 from ..managers import uv
-from ..model import Base, Diff, Environment, Job, Kind, OnProgress, Package, Snapshot, Wish
+from ..model import (
+    OF_R,
+    Base,
+    Container,
+    Diff,
+    Environment,
+    Job,
+    Kind,
+    Language,
+    OnProgress,
+    Package,
+    Repository,
+    Snapshot,
+    Wish,
+)
 from ..process import OnLine
 from ..settings import this_platform
 from ..store import Store
 from . import conda
-from .bases import VERSION, interpreter, interpreters, nearest
+from .bases import VERSION, base_of_image, environment_of_image, interpreter, interpreters, nearest
 from .create import absolute
-from .diff import diff, normal
-from .exactly import Stock, exactly
+from .diff import base_lines, diff, normal, on_those_of
+from .exactly import exactly
+from .named_r import named_r
 from .observe import observe
+from .r_bases import r_in, r_nearest, r_wanted
+from .start_of import start_of
+from .stock import Stock
 
 RELEASED: Mapping[str, date] = {
     "3.6": date(2016, 12, 23),
@@ -54,14 +72,19 @@ USUAL = 180
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class How:
-    """What whoever restores has chosen: another Python, no network, the index as it stood on a day.
+    """What whoever restores has chosen: another Python or `r`, no network, the index as it stood on a day.
 
     `runtime` is None where the file itself says what it needs; `channels` are those of a conda environment, instead of
-    the file's; `scripts` allows conda packages' own scripts to run; `stock` has files that need no network.
+    the file's, `repositories` those that an R environment keeps to; `scripts` allows conda packages' own scripts to
+    run; `stock` has files that need no network. `place` is the container runtime, and how the image is run in it, that
+    a venv is made in.
     """
 
     runtime: Kind | None = None
+    place: tuple[str, Container] | None = None
     python: str | None = None
+    r: str | None = None
+    repositories: tuple[Repository, ...] = ()
     channels: tuple[str, ...] = ()
     scripts: bool = False
     offline: bool = False
@@ -78,7 +101,8 @@ class Recipe:
 
     `pins` is the requirements.txt from which `init --force` makes the same again; `exact` says that nothing but what
     the file names may be there, not even pip. `base` is None for a conda environment, which is made of `specs` from
-    `channels`.
+    `channels`; an R environment stands on the R of that `language`, and lists `specs`. One of Python speaks `also` R
+    where it has a `beside`, the base of that, and `specs` are of it.
     """
 
     name: str
@@ -86,6 +110,8 @@ class Recipe:
     base: Base | None
     fill: Callable[[Environment], None]
     pins: str
+    language: Language = "python"
+    beside: Base | None = None
     channels: tuple[str, ...] = ()
     specs: tuple[str, ...] = ()
     exact: bool = False
@@ -102,21 +128,38 @@ def recipe(store: Store, said: Read, how: How) -> Recipe:
     if how.as_of and said.wish is None:
         raise InvalidInput(f"{said.file} is a lock: it says itself what to install", hint="leave out --as-of")
     if said.wish is not None:
-        if (how.runtime or ("conda" if said.wish.beyond else "venv")) == "conda":
+        if said.wish.r and how.runtime is None:
+            return _of_r_names(store, said, said.wish, how)
+        if (how.runtime or ("conda" if said.wish.beyond and not how.place else "venv")) == "conda":
             return _of_conda_wish(store, said, said.wish, how)
         return _of_wish(store, said, said.wish, how)
     snapshot = said.states(subdir_of(this_platform())) if said.states else said.snapshot
-    if snapshot is not None:
-        _refuse_other(said, how, snapshot.kind)
-        return _of_snapshot(store, said, snapshot, how)
-    _refuse_other(said, how, "venv")
-    return _of_lock(store, said, how)
+    by_r = snapshot.halves[1] if snapshot and snapshot.r_version else said.by_r
+    _refuse_other(said, how, snapshot.kind if snapshot else "venv", both=by_r is not None)
+    if snapshot and snapshot.kind == "r":
+        return _of_r(store, said, snapshot, how)
+    first = _of_snapshot(store, said, snapshot.halves[0], how) if snapshot else _of_lock(store, said, how)
+    return _of_both(first, _of_r(store, said, by_r, how)) if by_r else first
 
 
-def _refuse_other(said: Read, how: How, kind: Kind) -> None:
+def _refuse_other(said: Read, how: How, kind: Kind, *, both: bool = False) -> None:
     """Raise InvalidInput where a lock is to become another kind of environment than the one that it locks."""
+    if how.runtime and kind == "r":
+        raise InvalidInput(f"{said.file} locks an R environment", hint="leave out --runtime")
+    if (how.python and kind == "r") or (how.r and kind != "r" and not both):
+        language, option = ("an R", "--r-version") if kind == "r" else ("a Python", "--python")
+        raise InvalidInput(f"{said.file} locks {language} environment", hint=f"its version is chosen with {option}")
     if how.runtime not in (None, kind):
         raise InvalidInput(f"{said.file} locks a {kind} environment", hint=f"make that: --runtime {kind}")
+    if how.place and kind == "conda":
+        raise InvalidInput(f"{said.file} locks a conda environment", hint="it brings its own Python: --runtime conda")
+
+
+def _base(store: Store, wanted: str, how: How) -> Base:
+    """The interpreter that is asked for, or the nearest to what the file wants; in a container the image's own."""
+    if how.place:
+        return base_of_image(store, *how.place)
+    return interpreter(store, how.python) if how.python else nearest(store, wanted)
 
 
 def described(difference: Diff) -> str:
@@ -126,7 +169,7 @@ def described(difference: Diff) -> str:
     lines += [f"~ {each.name} {_seen(each.before)} -> {_seen(each.after)}" for each in difference.changed]
     if difference.interpreter:
         lines.append(f"~ python {difference.interpreter[0]} -> {difference.interpreter[1]}")
-    return "\n".join(lines)
+    return "\n".join([*lines, *base_lines(difference.base)])
 
 
 def _of_lock(store: Store, said: Read, how: How) -> Recipe:
@@ -168,7 +211,7 @@ def _of_snapshot(store: Store, said: Read, snapshot: Snapshot, how: How) -> Reci
     """A record of a state: its very files where they are named, else its versions, and nothing more."""
     base = None
     if snapshot.kind == "venv":
-        base = interpreter(store, how.python) if how.python else nearest(store, snapshot.language_version)
+        base = _base(store, snapshot.language_version, how)
     elif how.python:
         raise InvalidInput(f"{said.file} locks its own Python, {snapshot.language_version}", hint="leave out --python")
 
@@ -191,6 +234,63 @@ def _of_snapshot(store: Store, said: Read, snapshot: Snapshot, how: How) -> Reci
         expected=snapshot,
         remarks=said.remarks,
     )
+
+
+def _of_r_names(store: Store, said: Read, wish: Wish, how: How) -> Recipe:
+    """The very versions of an R environment's record, by the names that the repositories have for them."""
+    _refuse_other(said, how, "r")
+    if how.as_of:
+        raise InvalidInput(f"{said.file} says itself which versions to install", hint="leave out --as-of")
+    if how.offline:
+        raise InvalidInput(
+            f"{said.file} says not how R calls its packages, and without network nobody can be asked",
+            hint="a renv.lock says it",
+        )
+    snapshot = named_r(wish, _base_of_r(store, wish.r, how), how.place, source=said.file, on_line=how.on_line)
+    remark = f"{said.file.name} names nothing but R's packages: it is made in R; by conda: --runtime conda"
+    return _of_r(store, replace(said, remarks=(remark, *said.remarks)), snapshot, how)
+
+
+def _base_of_r(store: Store, version: str, how: How) -> Base:
+    """The R that is asked for, or the nearest to the version; in a container the image's own."""
+    if how.place:
+        return r_in(store, environment_of_image(*how.place, language="r")).base
+    return r_wanted(store, how.r) if how.r else r_nearest(store, version)
+
+
+def _of_r(store: Store, said: Read, snapshot: Snapshot, how: How) -> Recipe:
+    """The very versions of a state, on the R that is nearest to that of the state, and nothing more."""
+    base = _base_of_r(store, snapshot.language_version, how)
+
+    def fill(env: Environment) -> None:
+        exactly(store, env, snapshot, stock=replace(how.stock, offline=how.offline), on_line=how.on_line)
+        _same(snapshot, observe(store, env), said.file)
+
+    needed = {name for each in snapshot.packages for name in each.depends}
+    told = any(each.direct for each in snapshot.packages)
+    return Recipe(
+        name=said.name,
+        python=how.r or snapshot.language_version,
+        base=base,
+        fill=fill,
+        pins="",
+        language="r",
+        specs=tuple(each.name for each in snapshot.packages if (each.direct if told else each.name not in needed)),
+        exact=True,
+        expected=snapshot,
+        remarks=said.remarks,
+    )
+
+
+def _of_both(first: Recipe, second: Recipe) -> Recipe:
+    """A lock of Python and R: each half as it is followed alone, into one prefix."""
+
+    def fill(env: Environment) -> None:
+        first.fill(replace(env, also=()))
+        second.fill(replace(env.speaking("r"), also=()))
+
+    expected = first.expected.beside(second.expected) if first.expected and second.expected else None
+    return replace(first, fill=fill, beside=second.base, specs=second.specs, expected=expected)
 
 
 def _chosen(snapshot: Snapshot) -> tuple[str, ...]:
@@ -278,7 +378,7 @@ def _of_wish(store: Store, said: Read, wish: Wish, how: How) -> Recipe:
         _met(wish, observe(store, env), said.file)
 
     python = how.python or said.python or (usual(how.as_of) if how.as_of else "")
-    base = interpreter(store, how.python) if how.python else _near(store, python, how)
+    base = _base(store, python, how) if how.python or how.place else _near(store, python, how)
     other = bool(how.as_of and _version(python) and not base.version.startswith(python))
     if other and how.on_line:
         how.on_line(f"Python {python} was usual then and is not on this machine; taking {base.version}")
@@ -310,7 +410,7 @@ def usual(day: date) -> str:
 
 def _run(env: Environment, job: Job, how: How) -> None:
     job = uv.offline(job) if how.offline else job
-    process.run(runtimes.get(env.runtime).command(env, job), on_line=how.on_line)
+    process.run(start_of(env, job), on_line=how.on_line)
 
 
 def _fitting(store: Store, said: Read, how: How) -> tuple[Base, str, Snapshot]:
@@ -321,10 +421,10 @@ def _fitting(store: Store, said: Read, how: How) -> tuple[Base, str, Snapshot]:
 
     def given(base: Base) -> tuple[Base, str, Snapshot]:
         text = said.lock(_variables(base)) if said.lock else ""
-        return base, text, PylockToml().load(text, source=str(said.file), base=base)
+        return base, text, PylockToml().load(text, source=str(said.file), base=base).halves[0]
 
-    if how.python or re.fullmatch(r"[0-9.]+", said.python):
-        return given(interpreter(store, how.python) if how.python else nearest(store, said.python))
+    if how.python or how.place or re.fullmatch(r"[0-9.]+", said.python):
+        return given(_base(store, said.python, how))
     refused = RuntimeUnavailable("there is no Python for environments here")
     for base in interpreters(store):
         if said.python and not SpecifierSet(said.python).contains(base.version, prereleases=True):
@@ -360,13 +460,16 @@ def _version(said: str) -> str:
 
 
 def _same(expected: Snapshot, found: Snapshot, source: Path) -> None:
+    if expected.language == "r":
+        # What came from the other half of the lock is there already.
+        found = replace(found, packages=tuple(each for each in found.packages if each.ecosystem in OF_R))
     there = {each.name: each for each in found.packages}
     wanted = tuple(
         normal(replace(each, version=each.version or (there[each.name].version if each.name in there else "")))
         for each in expected.packages
     )
     got = replace(found, packages=tuple(map(normal, found.packages)))
-    difference = diff(replace(expected, language_version=found.language_version, packages=wanted), got)
+    difference = diff(on_those_of(found, replace(expected, packages=wanted)), got)
     if difference:
         raise CommandFailed(f"what {source} gave is not what it says", hint=described(difference))
 

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from datetime import UTC, datetime
 
+from ..errors import InvalidInput
+from ..formats import base_json
 from ..formats.environment_yml import EnvironmentYml
 from ..formats.snapshot_json import SnapshotJson, digest
+from ..formats.system_packages import TOOLS
 from ..history import Entry, Event, History
-from ..model import Actor, Asked, Snapshot
+from ..model import Actor, Asked, Contents, Snapshot
+
+_OF_SYSTEM = frozenset(TOOLS.values())
 
 
 def record(
@@ -29,21 +35,32 @@ def record(
         snapshot = look()
         now = digest(snapshot)
         last = history.last()
-        if last and last.snapshot == now:
+        if last and last.snapshot == now and _on_the_same(last, snapshot):
             news = _news(asked, history.entries())
             if not news:
                 return None
-            return history.append("asked", at=snapshot.taken, actor=actor, asked=news, snapshot=now)
+            return history.append(
+                "asked", at=snapshot.taken, actor=actor, asked=news, snapshot=now, stands_on=snapshot.stands_on
+            )
         # The log's line comes last: after a crash before it, the next look finds the change again.
-        history.keep(now, SnapshotJson().dump(snapshot))
+        keep(history, snapshot)
         history.save(EnvironmentYml().dump(snapshot), at=snapshot.taken)
-        return history.append(event, at=snapshot.taken, actor=actor, asked=asked, snapshot=now)
+        return history.append(
+            event, at=snapshot.taken, actor=actor, asked=asked, snapshot=now, stands_on=snapshot.stands_on
+        )
+
+
+def keep(history: History, snapshot: Snapshot) -> None:
+    """Store a snapshot, and what is in the image that it was taken in; the caller holds the record."""
+    if snapshot.contents:
+        history.keep_base(base_json.name(snapshot.contents), base_json.dump(snapshot.contents))
+    history.keep(digest(snapshot), SnapshotJson().dump(snapshot))
 
 
 def wanted(entries: Iterable[Entry]) -> frozenset[str]:
-    """The canonical names that somebody asked for and nobody asked to remove since."""
+    """The canonical names that somebody asked for and nobody asked to remove since; not those of an image's system."""
     names: set[str] = set()
-    for asked in (each for entry in entries for each in entry.asked):
+    for asked in (each for entry in entries for each in entry.asked if each.tool not in _OF_SYSTEM):
         names = names.union(asked.names) if asked.verb == "install" else names.difference(asked.names)
     return frozenset(names)
 
@@ -51,12 +68,28 @@ def wanted(entries: Iterable[Entry]) -> frozenset[str]:
 def recorded(history: History, entry: Entry) -> Snapshot:
     """The snapshot that an entry of the log points to."""
     name = history.folder.name
-    return SnapshotJson().load(history.snapshot(entry.snapshot), environment=name, taken=entry.at)
+    snapshot = SnapshotJson().load(history.snapshot(entry.snapshot), environment=name, taken=entry.at)
+    return replace(snapshot, contents=_contents(history, snapshot.base), stands_on=entry.stands_on)
+
+
+def _contents(history: History, base: str) -> Contents | None:
+    """What is in the image of that name; None for what is none, and where the record has lost it (`History.check`)."""
+    if not base.startswith(base_json.MARK):
+        return None
+    try:
+        return base_json.load(history.base(base))
+    except InvalidInput:
+        return None
 
 
 def now() -> datetime:
     """The time for an entry that has no snapshot of its own."""
     return datetime.now(UTC)
+
+
+def _on_the_same(last: Entry, snapshot: Snapshot) -> bool:
+    """Whether it is the image of the last entry: another one may have the very same packages."""
+    return last.stands_on is None or snapshot.stands_on is None or last.stands_on.digest == snapshot.stands_on.digest
 
 
 def _news(asked: tuple[Asked, ...], entries: Iterable[Entry]) -> tuple[Asked, ...]:

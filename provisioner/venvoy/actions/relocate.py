@@ -38,7 +38,7 @@ def _forms(place: str) -> Iterable[str]:
 
 def _rewrite(file: Path, pattern: re.Pattern[bytes], new: Path) -> bool:
     try:
-        text = file.read_bytes()
+        text = files.content(file)
     except OSError:
         return False
     if b"\0" in text or not pattern.search(text):

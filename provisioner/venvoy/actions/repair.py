@@ -4,24 +4,31 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from .. import files, inventory, process, runtimes
-from ..errors import CommandFailed, InvalidInput, RuntimeUnavailable
+from .. import files, inventory, process
+from ..containers import ENGINES
+from ..errors import CommandFailed, InvalidInput, RuntimeUnavailable, VenvoyError
 from ..inventory import Distribution, fit, venv
 from ..managers import uv
 from ..model import Actor, Base, Environment, Finding, Job
 from ..process import OnLine
+from ..runtimes.inside import container_of
 from ..store import Store, generation_folder
 from .bases import base_of, interpreter, interpreters
 from .check import check, damaged, lacking, serves, unfit, usable, visible
-from .observe import observe
-from .record import record
+from .check_container import made_for, of_container, python_of
+from .contain import named
+from .detect import detect
+from .image_again import image_again
+from .note import note
 from .relocate import relocate
 from .repair_conda import mended
+from .repair_r import mended_r
+from .start_of import start_of
+from .why import why
 
 _STANDING = ("interpreter-broken", "interpreter-changed", "home-gone", "pyvenv-cfg-gone")
 
@@ -41,13 +48,20 @@ def repair(store: Store, env: Environment, *, actor: Actor, on_line: OnLine | No
     """
     with store.held(env.name):
         work = _Work(store=store, env=store.environment(env.name), on_line=on_line)
-        by_runtime = (_conda,) if work.env.runtime == "conda" else (_places, _interpreter)
-        for step in (_leftovers, _link, *by_runtime, _distributions, _requirements):
+        for step in (_leftovers, _link, *_steps(work.env)):
             work.done += step(work)
-        if work.done and _ready(work):
-            record(store.history(env.name), lambda: observe(store, work.env), actor=actor)
+        if work.done and (work.env.language == "r" or _ready(work)):
+            note(store, work.env, actor=actor)
     found = tuple(each for each in check(store, work.env) if each.code not in work.explained)
     return Repair(done=tuple(work.done), left=(*work.hindered, *found))
+
+
+def _steps(env: Environment) -> tuple[Callable[[_Work], Iterator[str]], ...]:
+    """What is done for an environment of that kind, in this order."""
+    if env.language == "r":
+        return (*((_users, _image) if env.container else ()), _r)
+    by_r = (_r,) if env.also else ()
+    return (*_STEPS.get(env.runtime, (_places, _interpreter)), _distributions, _requirements, *by_r)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -65,7 +79,7 @@ class _Work:
     explained: set[str] = field(default_factory=set)
 
     def run(self, job: Job) -> None:
-        process.run(runtimes.get(self.env.runtime).command(self.env, job), on_line=self.on_line)
+        process.run(start_of(self.env, job), on_line=self.on_line)
 
     def fails(self, code: str, message: str, mend: str) -> None:
         self.hindered.append(Finding(code=code, message=message, mend=mend))
@@ -96,6 +110,67 @@ def _conda(work: _Work) -> Iterator[str]:
     except (CommandFailed, InvalidInput) as error:
         hint = error.hint.splitlines()[:1] or [""]
         work.fails("install-interrupted", error.message, hint[0])
+
+
+def _users(work: _Work) -> Iterator[str]:
+    """The passwd and group by which the user has a name inside."""
+    users = container_of(work.env).users
+    if users and not all((users / name).is_file() for name in ("passwd", "group")):
+        named(users, work.store.settings.user_home)
+        yield f"wrote passwd and group into {users} again"
+
+
+def _image(work: _Work) -> Iterator[str]:
+    """The image, where only that is gone."""
+    env = work.env
+    if not {each.code for each in of_container(work.store, env)} & {"image-gone", "image-changed"}:
+        return
+    container = container_of(env)
+    try:
+        image = image_again(work.store, env, detect().named(env.runtime), on_line=work.on_line)
+    except VenvoyError as error:
+        work.fails("image-gone", error.message, error.hint)
+        work.explained.add("image-changed")
+        return
+    work.env = replace(env, container=replace(container, image=image))
+    work.store.save(work.env)
+    same = "it is the same" if image.digest == container.image.digest else "another file with the same packages in it"
+    yield f"got the image {image.reference} again ({same}, {image.digest[:19]}…)"
+
+
+def _image_python(work: _Work) -> Iterator[str]:
+    """Turn the prefix to the Python of the image, where that is of the same minor version."""
+    env = work.env
+    python = python_of(work.store, env) if env.prefix.is_dir() else None
+    if python is None or not serves(env, python) or env.platform != python.platform:
+        return  # `check` says so; packages for another Python are no use here
+    if made_for(env, python) and venv.settings(env.prefix):
+        return
+    _repoint(env.prefix / "bin", python.path, python.minor)
+    _write_settings(env.prefix, python.path, python.version, inside=True)
+    work.env = replace(env, python_version=python.version)
+    work.store.save(work.env)
+    yield f"turned its interpreter to the image's Python {python.version}, {python.path}"
+
+
+_STEPS: Mapping[str, tuple[Callable[[_Work], Iterator[str]], ...]] = {
+    "conda": (_conda,),
+    **dict.fromkeys(ENGINES, (_users, _image, _image_python)),
+}
+"""What is mended of an environment by what it is made as, beside what is mended of all."""
+
+
+def _r(work: _Work) -> Iterator[str]:
+    try:
+        for said in mended_r(work.store, work.env.speaking("r"), on_line=work.on_line):
+            if isinstance(said, Finding):
+                work.hindered.append(said)
+            else:
+                yield said
+        work.env = work.store.environment(work.env.name)
+    except (CommandFailed, RuntimeUnavailable) as error:
+        last = (error.hint.strip().splitlines() or [""])[-1]
+        work.hindered.append(Finding(code="repair-failed", message=f"{error.message}: {last}".rstrip(": ")))
 
 
 def _places(work: _Work) -> Iterator[str]:
@@ -172,18 +247,22 @@ def _repoint(folder: Path, python: Path, minor: str) -> None:
         files.link(folder / name, "python")
 
 
-def _write_settings(prefix: Path, python: Path, version: str) -> None:
-    """Name the interpreter in pyvenv.cfg, in the keys that stand there: venv, virtualenv and uv have each their own."""
+def _write_settings(prefix: Path, python: Path, version: str, *, inside: bool = False) -> None:
+    """Name the interpreter in pyvenv.cfg, in the keys that stand there: venv, virtualenv and uv have each their own.
+
+    One that is `inside` an image is not looked at on this machine, and what it has of its own is seen.
+    """
     told = {
         "home": str(python.parent),
-        "executable": str(python.resolve()),
+        "executable": str(python if inside else python.resolve()),
         "base-executable": str(python),
         "base-prefix": str(python.parent.parent),
         "base-exec-prefix": str(python.parent.parent),
         "version": version,
         "version_info": version,
     }
-    there = {"home": "", "include-system-site-packages": "false", "version": "", **venv.settings(prefix)}
+    sees = "true" if inside else "false"
+    there = {"home": "", "include-system-site-packages": sees, "version": "", **venv.settings(prefix)}
     lines = [f"{key} = {told.get(key, value)}\n" for key, value in there.items()]
     files.replace(prefix / "pyvenv.cfg", "".join(lines))
 
@@ -218,7 +297,7 @@ def _reinstalled(work: _Work, one: Distribution, code: str) -> bool:
         work.run(uv.reinstall(work.env.python, one.name, f"{listed}\n"))
     except CommandFailed as error:
         mend = f"venvoy install {work.env.name} {one.name}"
-        work.fails(code, f"{listed} could not be installed anew: {_last(error)}", mend)
+        work.fails(code, f"{listed} could not be installed anew: {why(error)}", mend)
         return False
     return True
 
@@ -236,7 +315,7 @@ def _requirements(work: _Work) -> Iterator[str]:
     if not _ready(work):
         return
     env, base = work.env, usable(work.store, work.env)
-    there = visible(env)
+    there = visible(work.store, env)
     if not (needs := lacking(env, base, there)):
         return
     names = {each.name for each in needs}
@@ -249,7 +328,7 @@ def _requirements(work: _Work) -> Iterator[str]:
             kind = f"{'requirement' if each.owner else 'package'}-{'unmet' if each.installed else 'missing'}"
             whose = each.owner or "config.yaml"
             mend = f"venvoy install {env.name} {each.name}"
-            work.fails(kind, f"{whose} needs {each.text}, and it could not be installed: {_last(error)}", mend)
+            work.fails(kind, f"{whose} needs {each.text}, and it could not be installed: {why(error)}", mend)
         return
     yield f"installed {', '.join(wanted)}"
 
@@ -260,13 +339,6 @@ def _ready(work: _Work) -> bool:
         return serves(work.env, usable(work.store, work.env))
     except RuntimeUnavailable:
         return False
-
-
-def _last(error: CommandFailed) -> str:
-    """The installer's reason, in one line."""
-    lines = [re.sub(r"^[^\w`'\"(]+", "", line) for line in error.hint.splitlines() if line.strip()]
-    reason = re.search(r"Because .*?(?= hint: |$)", " ".join(lines))
-    return reason[0] if reason else (lines or [error.message])[-1]
 
 
 def _count(number: int, word: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from .. import files, inventory, process, runtimes
+from .. import files, inventory, process
 from ..engine.request import Pin, Request
 from ..errors import CommandFailed, InvalidInput
 from ..inventory import conda_files, conda_meta
@@ -18,8 +18,9 @@ from . import conda
 from .check_conda import some, written_for
 from .create import asked_of
 from .install import forget
+from .kept import stock_of
 from .observe import observe
-from .vendor import stock_of
+from .start_of import start_of
 
 
 def mended(store: Store, env: Environment, *, on_line: OnLine | None = None) -> Iterator[str]:
@@ -90,6 +91,6 @@ def _without_pips(env: Environment, shadowed: tuple[str, ...], on_line: OnLine |
     if not names:
         return
     try:
-        process.run(runtimes.get(env.runtime).command(env, uv.remove(env.python, *names)), on_line=on_line)
+        process.run(start_of(env, uv.remove(env.python, *names)), on_line=on_line)
     except CommandFailed as error:
         raise InvalidInput(f"{some(names)} could not be removed: {error.message}", hint=error.hint) from error

@@ -2,27 +2,36 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from datetime import date
 from pathlib import Path
 
 from packaging.requirements import Requirement
 
-from ..errors import EnvironmentExists
+from ..errors import EnvironmentExists, InvalidInput
 from ..formats.conda_lock import CondaLock
 from ..formats.pylock import PylockToml
-from ..formats.reading import read
+from ..formats.reading import Read, read
+from ..formats.renv import RenvLock
 from ..inventory.dist_info import canonical
-from ..model import Actor, Asked, Environment, Package, Snapshot
+from ..model import OF_R, Actor, Asked, Environment, Package, Snapshot
+from ..settings import Policy
 from ..store import Store
 from .bases import VERSION
+from .contain import Wanted, contain
 from .create import Plan, create
+from .kept import CHANNELS
+from .note import note
 from .observe import observe
-from .recipes import How, described, recipe
-from .record import record
-from .vendor import CHANNELS
+from .place import EVERYTHING
+from .r_repository import CRAN
+from .recipes import RELEASED, How, Recipe, described, recipe
 
 __all__ = ["How", "Restored", "described", "restore"]
 USUAL_WAY = How()
+MINOR = re.compile(r"[0-9]+\.[0-9]+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,47 +57,100 @@ def restore(
     actor: Actor,
     force: bool = False,
     how: How = USUAL_WAY,
+    wanted: Wanted | None = None,
+    policy: Policy = EVERYTHING,
 ) -> Restored:
     """Make the environment `name` (default: the one that the file or its folder names) from `source`.
 
     That is a file, or a folder as repo2docker reads it, of any format in `formats.reading`. A lock gives exactly its
     files, every hash checked; anything else gives its versions from the index, `how.as_of` a day where that is wanted,
     with the interpreter of that time. With `how.offline` no network is touched: files that lie beside a lock, and the
-    caches, must do.
+    caches, must do. `wanted` is the container runtime to make it in: of the image that it names, or the lock's own, or
+    the usual one of the Python that is asked for.
 
     Raises InvalidInput for what cannot be read; RuntimeUnavailable where no interpreter fits it; CommandFailed when
     something cannot be had or the result differs from what was asked for. Then nothing is left behind.
     """
     source = source.absolute()
-    how = replace(how, command=actor.command)
-    found = recipe(store, read(source), how)
-    name = name or found.name or source.parent.name
+    said = read(source)
+    name = name or said.name or source.parent.name
     if store.exists(name) and not force and not store.environment(name).adopted:
         raise EnvironmentExists(
             f"an environment {name!r} exists already",
             hint=f"how it stands: venvoy status {name}\nreplace it: venvoy restore {source} {name} --force\n"
             f"make another: venvoy restore {source} OTHER",
         )
+    how = replace(how, command=actor.command)
+    if wanted:
+        asked = _with_image(wanted, said, how.r or how.python)
+        place = contain(store, asked, policy, on_line=how.on_line, on_progress=how.on_progress)
+        how = replace(how, python=None, r=None, place=place)
+    found = recipe(store, said, how)
     # A lock says itself whether there is a pip; without network none could be had.
     seed = not (found.exact or how.offline)
+    runtime, container = how.place or ("venv" if found.base else "conda", None)
+    here = str(found.base.path) if found.base and not container else None
     plan = Plan(
         name=name,
-        runtime="venv" if found.base else "conda",
-        python=str(found.base.path) if found.base else None,
+        runtime=runtime,
+        container=container,
+        language=found.language,
+        also=("r",) if found.beside else (),
+        python=here if found.language == "python" else None,
+        r=here if found.language == "r" else str(found.beside.path) if found.beside and not container else None,
         channels=found.channels,
+        repositories=how.repositories,
         specs=found.specs,
-        pins=found.pins,
+        pins=found.pins if found.language == "python" else None,
         force=force,
         seed=seed and found.base is not None,
+        as_of=_day_of_pip(how, found),
     )
     env = create(store, plan, actor=actor, fill=found.fill, on_line=how.on_line, on_progress=how.on_progress)
     return Restored(
         environment=_noted(store, env, found.listed, actor),
         expected=found.expected,
         missing=found.missing,
-        other_python=_other(found.python, env.python_version),
-        remarks=found.remarks,
+        other_python=_other(found.python, env.language_version),
+        remarks=(*found.remarks, *_other_image(said, env)),
     )
+
+
+def _day_of_pip(how: How, found: Recipe) -> date | None:
+    """The day of which the environment's pip is; none is old enough for a Python that came after it."""
+    came = RELEASED.get(found.base.minor) if found.base else None
+    return how.as_of if how.as_of and came and came <= how.as_of else None
+
+
+def _with_image(wanted: Wanted, said: Read, version: str | None) -> Wanted:
+    """What is asked of the container, with an image in any case. Raises InvalidInput for an interpreter of here."""
+    by_r = said.of_r
+    if version and not VERSION.fullmatch(version):
+        raise InvalidInput(
+            f"{version} is no version of {'R' if by_r else 'Python'}", hint="say the image that has it: --image IMAGE"
+        )
+    if wanted.image:
+        return wanted
+    own = said.stands_on.reference if said.stands_on else ""
+    if own and not version and not Path(own).expanduser().is_absolute():
+        return replace(wanted, image=own)
+    if said.by_r or (said.snapshot and said.snapshot.r_version):
+        raise InvalidInput(
+            f"{said.file} locks Python and R, and names no image that has both", hint="say one: --image IMAGE"
+        )
+    found = MINOR.search(version or said.python)
+    minor = found[0] if found else None
+    return replace(wanted, language="r", r=minor) if by_r else replace(wanted, python=minor)
+
+
+def _other_image(said: Read, env: Environment) -> Iterator[str]:
+    """What it stands on, against what it was locked in."""
+    if said.stands_on is None or env.container is None:
+        return
+    image = env.container.image
+    if said.stands_on.digest not in (image.digest, image.made_of):
+        then = f"{said.stands_on.reference}, {said.stands_on.digest}"
+        yield f"It stands on another image ({image.reference}, {image.digest}) than the lock's ({then})."
 
 
 def from_bundle(
@@ -96,6 +158,10 @@ def from_bundle(
 ) -> Restored:
     """The same from a folder with a lock and all its files beside it, without network."""
     conda_lock, lock = folder / CondaLock().filename, folder / PylockToml().filename
+    renv_lock = folder / RenvLock().filename
+    if renv_lock.exists():
+        how = replace(how, offline=True, stock=replace(how.stock, repository=folder / CRAN))
+        return restore(store, lock if lock.exists() else renv_lock, name=name, actor=actor, force=force, how=how)
     if not conda_lock.exists():
         return restore(store, lock, name=name, actor=actor, force=force, how=replace(how, offline=True))
     stock = replace(how.stock, lock=lock if lock.exists() else None, channels=folder / CHANNELS)
@@ -111,7 +177,7 @@ def _other(wanted: str, given: str) -> tuple[str, str] | None:
 def _noted(store: Store, env: Environment, listed: tuple[Requirement, ...], actor: Actor) -> Environment:
     """Write down what somebody chose by name; a record, which pins every package there is, says nothing of that."""
     names = {canonical(each.name) for each in listed}
-    there = {each.name for each in observe(store, env).packages}
+    there = {each.name for each in observe(store, env).packages if each.ecosystem not in OF_R}
     pinned = all(each.url or str(each.specifier).startswith("==") for each in listed)
     if not names or (pinned and names.issuperset(there - {"pip"})):
         return env
@@ -119,5 +185,5 @@ def _noted(store: Store, env: Environment, listed: tuple[Requirement, ...], acto
         noted = replace(env, packages=tuple(map(str, listed)), dev_packages=())
         store.save(noted)
     asked = (Asked(tool="venvoy", verb="install", names=tuple(sorted(names))),)
-    record(store.history(env.name), lambda: observe(store, env), actor=actor, asked=asked)
+    note(store, noted, actor=actor, asked=asked)
     return noted

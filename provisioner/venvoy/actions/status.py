@@ -33,8 +33,10 @@ class Status:
             return f"Matches the freeze of {when}."
         count = len(self.since)
         if not count:
-            return f"The interpreter changed since the freeze of {when}."
-        return f"{count} {'package' if count == 1 else 'packages'} changed since the freeze of {when}."
+            what = "interpreter" if self.since.interpreter else "image that it stands on"
+            return f"The {what} changed since the freeze of {when}."
+        also = ", and the image that it stands on," if self.since.base else ""
+        return f"{count} {'package' if count == 1 else 'packages'}{also} changed since the freeze of {when}."
 
 
 def status(history: History, snapshot: Snapshot) -> Status:

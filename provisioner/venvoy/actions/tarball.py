@@ -8,10 +8,11 @@ from pathlib import Path
 from ..model import Actor, Environment, OnProgress, Snapshot
 from ..process import OnLine
 from ..store import Store
-from .archive import file_members, lock_members, locked_now
+from .archive import by_hand_of_r, file_members, lock_members, locked_now
 from .channels import channel_options
-from .packing import Member, Packed, compression_of, pack
-from .vendor import CHANNELS, Vendored, vendor
+from .kept import CHANNELS
+from .packing import Member, Packed, compression_of, pack, place_for
+from .vendor import Vendored, vendor
 
 _README = """\
 {name}: a Python {python} environment for {platform}.
@@ -43,6 +44,16 @@ and, where requirements.txt is here, what came from the Python index:
 
 conda-lock.yml names the addresses and hashes of all packages, environment.yml their versions.
 {missing}"""
+_README_R = """\
+{name}: an R {python} environment for {platform}.
+
+Everything that is needed lies here; no network is used. cran is a repository with the source of every package, and
+below cran/built lies what was built of them:
+
+{by_hand}
+renv.lock has the versions, repositories and hashes of all packages; renv reads it. environment.yml names the versions
+in conda's form.
+{missing}"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,9 +76,10 @@ def tarball(
 ) -> Wrapped:
     """Write it, in the form that the target's name says (.tar.gz, .tar.zst, .tar); the same content, the same bytes.
 
-    Raises InvalidInput for another name, CommandFailed where the index is needed and does not answer.
+    Raises InvalidInput for another name and for no folder, CommandFailed where the index is needed and does not answer.
     """
     compression = compression_of(target)
+    target = place_for(target, f"{env.name}.tar.gz")
     locked = locked_now(store, env, actor=actor, on_line=on_line)
     vendored = vendor(store, env, locked, on_progress=on_progress, on_line=on_line)
     readme = Member(name="README.txt", data=_readme(env, locked, vendored).encode())
@@ -80,12 +92,13 @@ def tarball(
 
 def _readme(env: Environment, locked: Snapshot, vendored: Vendored) -> str:
     missing = "".join(f"  {each.package.name} {each.package.version}: {each.reason}\n" for each in vendored.missing)
-    text = _README_CONDA if env.runtime == "conda" else _README
+    text = {"venv": _README, "conda": _README_CONDA, "r": _README_R}[locked.kind]
     return text.format(
         channels=channel_options(locked.packages, CHANNELS),
         name=env.name,
         python=locked.language_version,
         minor=".".join(locked.language_version.split(".")[:2]),
         platform=locked.platform,
+        by_hand=by_hand_of_r(locked, vendored.kept, vendored.folder),
         missing=f"\nNot in here:\n\n{missing}" if missing else "",
     )

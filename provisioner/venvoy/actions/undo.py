@@ -10,9 +10,9 @@ from ..model import Actor, Environment
 from ..process import OnLine
 from ..store import Store
 from .go_back import Returned, go_back
-from .observe import observe
+from .note import note
 from .points import Point
-from .record import record, recorded
+from .record import recorded
 
 
 def undo(store: Store, env: Environment, *, actor: Actor, on_line: OnLine | None = None) -> Returned:
@@ -22,7 +22,7 @@ def undo(store: Store, env: Environment, *, actor: Actor, on_line: OnLine | None
     """
     history = store.history(env.name)
     with store.held(env.name):
-        record(history, lambda: observe(store, env), actor=Actor(kind="terminal"))
+        note(store, env, actor=Actor(kind="terminal"))
     return go_back(store, env, before_last(history), actor=actor, event="undo", on_line=on_line)
 
 

@@ -16,7 +16,7 @@ from ..formats.pylock import is_pinned, parse
 from ..managers import uv
 from ..model import Environment, Package, Snapshot
 from ..process import OnLine
-from .bases import without_environment
+from .bases import within
 from .freeze import public
 
 ALL = "all"
@@ -83,7 +83,7 @@ def _resolved(
         constraints = Path(folder) / "constraints.txt"
         files.replace(constraints, "".join(f"{_requirement(each)}\n" for each in pinned if each.origin == "index"))
         try:
-            printed = process.run(without_environment(uv.universal(env.python, wanted, constraints=constraints)))
+            printed = process.run(within(env, uv.universal(env.python, wanted, constraints=constraints)))
         except CommandFailed as error:
             raise CommandFailed(
                 f"{env.name!r} cannot be resolved for {', '.join(each.name for each in platforms)}",

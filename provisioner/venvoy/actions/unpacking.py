@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import shutil
 import tarfile
 import unicodedata
 from collections.abc import Iterator, Mapping
@@ -21,13 +22,15 @@ from .signing import UNSIGNED, Signature, checked
 FORMAT = "venvoy-archive-1"
 MANIFEST = "manifest.json"
 SIGNATURE = "manifest.json.sig"
-FOLDERS = ("channels", "files", "history", "payload", "wheels")
+FOLDERS = ("channels", "cran", "files", "history", "payload", "wheels")
 FILES = (
     "README.txt",
     "conda-lock.yml",
     "environment.yml",
     "facts.json",
+    "image.tar",
     "pylock.toml",
+    "renv.lock",
     "requirements.txt",
     "restore.py",
     "snapshot.json",
@@ -87,12 +90,22 @@ def unpack(
         raise
 
 
+def announced(file: Path) -> Manifest:
+    """What the manifest of an archive says; nothing else of it is read. Raises InvalidInput."""
+    try:
+        with _opened(file, whole=False) as stream, tarfile.open(fileobj=stream, mode="r|") as tar:  # type: ignore[call-overload]
+            return _manifest(_content(tar, tar.next(), MANIFEST, _LONGEST_MANIFEST))
+    except (tarfile.TarError, EOFError, UnicodeError, ValueError, OverflowError) as error:
+        raise InvalidInput(f"{file} is damaged ({error})") from error
+
+
 def _unpacked(stream: _Bounded, folder: Path, allowed: Path | None, on_progress: OnProgress | None) -> Manifest:
     try:
         with tarfile.open(fileobj=stream, mode="r|", errorlevel=2) as tar:  # type: ignore[call-overload]
             members = iter(tar)
             text = _content(tar, next(members, None), MANIFEST, _LONGEST_MANIFEST)
             manifest = _manifest(text)
+            _fits(manifest, folder)
             stream.allow(manifest.size + _HEADERS * (len(manifest.members) + 4) + tarfile.RECORDSIZE)
             member = next(members, None)
             signature = UNSIGNED
@@ -106,6 +119,13 @@ def _unpacked(stream: _Bounded, folder: Path, allowed: Path | None, on_progress:
     except (tarfile.TarError, EOFError, UnicodeError, ValueError, OverflowError) as error:
         raise InvalidInput(f"it is damaged ({error})") from error
     return Manifest(members=manifest.members, said=manifest.said, digest=manifest.digest, signature=signature)
+
+
+def _fits(manifest: Manifest, folder: Path) -> None:
+    """Raises InvalidInput where the disk has not what the manifest announces: a bomb is stopped before it unfolds."""
+    free = shutil.disk_usage(folder).free
+    if manifest.size > free:
+        raise InvalidInput(f"it unpacks to {manifest.size} bytes, and {free} are free in {folder.parent}")
 
 
 def _all(
@@ -239,7 +259,7 @@ class _Bounded:
 
 
 @contextmanager
-def _opened(file: Path) -> Iterator[_Bounded]:
+def _opened(file: Path, *, whole: bool = True) -> Iterator[_Bounded]:
     import zstandard  # noqa: PLC0415  # 20 ms, and only archives need it
 
     try:
@@ -247,7 +267,7 @@ def _opened(file: Path) -> Iterator[_Bounded]:
             decompressor = zstandard.ZstdDecompressor(max_window_size=_WINDOW)
             with decompressor.stream_reader(stream, read_across_frames=True) as plain:
                 yield _Bounded(plain, _LONGEST_MANIFEST + _LONGEST_SIGNATURE + 2 * _HEADERS + 2 * tarfile.RECORDSIZE)
-                rest = plain.read(tarfile.RECORDSIZE + 1)
+                rest = plain.read(tarfile.RECORDSIZE + 1) if whole else b""
                 if len(rest) > tarfile.RECORDSIZE or any(rest):
                     raise InvalidInput("something follows its end")
     except OSError as error:

@@ -29,7 +29,9 @@ def _read(file: Path) -> Iterator[tuple[str, str]]:
         text = file.read_text("utf-8-sig")
     except FileNotFoundError:
         raise InvalidInput(
-            f"there is no {file}", hint="name another --env-file, or mend env_file in config.yaml"
+            f"there is no {file}",
+            hint="make it, or name another: --env-file FILE\n"
+            "of an environment: venvoy configure NAME --set env_file=FILE",
         ) from None
     except (OSError, UnicodeDecodeError) as error:
         raise InvalidInput(f"cannot read {file}: {type(error).__name__}") from None

@@ -3,68 +3,39 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import re
 import shutil
 import tempfile
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Literal
 from urllib.parse import unquote, urlsplit
 
 from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 from packaging.version import InvalidVersion, Version
 
-from .. import fetch, files, process, runtimes
+from .. import fetch, files, process
 from ..errors import CommandFailed, RuntimeUnavailable
 from ..formats.pylock import File
 from ..inventory import recorded
 from ..managers import pip, uv
-from ..model import Ecosystem, Environment, Job, OnProgress, Package, Progress, Snapshot
+from ..model import OF_R, Environment, Job, OnProgress, Package, Progress, Snapshot
 from ..process import OnLine
 from ..store import Store
 from . import channels, conda
 from .bases import without_environment
-from .exactly import Stock
 from .freeze import reachable
+from .kept import CHANNELS, Built, Kept, Lost, as_kept, folder_of, kept, remember
+from .r_repository import CRAN
+from .r_vendor import bring_r
+from .start_of import start_of
 
-MANIFEST = "manifest.json"
-CHANNELS = "channels"
-"""The folder, beside the wheels, that has the files of conda channels."""
-Built = Literal["", "sdist", "vcs", "local", "editable", "archive"]
 _NOT_SOURCE = re.compile(
     r"(?:\.git|\.hg|\.svn|__pycache__|\.venv|venv|\.tox|\.nox|build|dist|[^/]*\.egg-info|\.[a-z]+_cache)"
 )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Kept:
-    """The file of one package: a wheel, or what conda installs.
-
-    `built` is "" for the very file of the index or the channel, else from what it was built here. `source_sha256` is
-    that of the source archive, or of the project's files (`source_digest`); "" for the index's.
-    """
-
-    ecosystem: Ecosystem = "pypi"
-    name: str
-    version: str
-    file: Path
-    size: int
-    sha256: str
-    built: Built = ""
-    source_sha256: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Lost:
-    """A package whose file could not be had, and why."""
-
-    package: Package
-    reason: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +54,7 @@ class Vendored:
     @property
     def noun(self) -> str:
         """What the files are called."""
-        return "package file" if any(each.ecosystem == "conda" for each in self.kept) else "wheel"
+        return "package file" if any(each.ecosystem != "pypi" for each in self.kept) else "wheel"
 
     @property
     def wheels(self) -> tuple[Kept, ...]:
@@ -98,54 +69,38 @@ def vendor(
     on_progress: OnProgress | None = None,
     on_line: OnLine | None = None,
 ) -> Vendored:
-    """Fill the environment's folder `vendor` with a wheel, or conda's file, for every package of the lock.
+    """Fill the environment's folder `vendor` with a wheel, conda's file, or R's, for every package of the lock.
 
     What is there with the right hash stays; the rest is fetched side by side, from where this machine's index has it or
     from the public address, and checked. What has no wheel is built, with the environment's interpreter, and marked so.
-    Raises CommandFailed when the index cannot be asked.
+    Of an R package both are kept, its source and what was built of it (`r_repository`). Raises CommandFailed when the
+    index cannot be asked.
     """
     folder = folder_of(store, env.name)
     with store.held(env.name):
         files.private(folder)
-        before = {_key(each): each for each in kept(store, env.name) if files.sha256(each.file) == each.sha256}
+        whole = [each for each in kept(store, env.name) if files.sha256(each.file) == each.sha256]
+        before = {_key(each): each for each in whole}
         shop = _Shop(env=env, folder=folder, on_progress=on_progress, on_line=on_line)
+        by_r = bring_r(
+            store,
+            env,
+            [each for each in locked.packages if each.ecosystem in OF_R],
+            folder / CRAN,
+            whole,
+            on_progress=on_progress,
+            on_line=on_line,
+        )
         had = {_key(each): found for each in locked.packages if (found := _reusable(each, before))}
         todo = [each for each in locked.packages if _key(each) not in had]
         new = shop.bring_conda([each for each in todo if each.ecosystem == "conda"])
         new += shop.bring([each for each in todo if each.ecosystem == "pypi"])
-        everything = tuple(sorted((*had.values(), *new), key=lambda each: (each.name, each.ecosystem)))
-        _write(folder, everything)
+        everything = tuple(sorted((*had.values(), *new, *by_r.kept), key=_place))
+        remember(folder, (*everything, *by_r.older))
         lost = {_key(each.package) for each in shop.lost}
         by_conda = [each for each in locked.of("conda") if _key(each) not in lost]
         channels.write_index(folder / CHANNELS, by_conda)
-    return Vendored(folder=folder, kept=everything, missing=tuple(shop.lost), new=len(new))
-
-
-def folder_of(store: Store, name: str) -> Path:
-    """Where the wheels of an environment are kept."""
-    return store.folder(name) / "vendor"
-
-
-def kept(store: Store, name: str) -> tuple[Kept, ...]:
-    """The wheels that are kept for an environment and lie there; their content is not looked at."""
-    folder = folder_of(store, name)
-    try:
-        said = json.loads((folder / MANIFEST).read_text("utf-8"))["wheels"]
-        listed = [Kept(**{**each, "file": folder / each["file"]}) for each in said]
-    except (OSError, ValueError, KeyError, TypeError):
-        return ()
-    return tuple(each for each in listed if each.file.is_file() and ".." not in each.file.parts)
-
-
-def stock_of(store: Store, name: str, wanted: Snapshot) -> Stock:
-    """What is kept for an environment and can stand for the network; channels only where they have all of a state."""
-    folder = folder_of(store, name)
-    there = {each.sha256 for each in kept(store, name) if each.ecosystem == "conda"}
-    needed = {each.sha256 for each in wanted.of("conda")}
-    return Stock(
-        wheels=folder if folder.is_dir() else None,
-        channels=folder / CHANNELS if needed and needed <= there else None,
-    )
+    return Vendored(folder=folder, kept=everything, missing=(*shop.lost, *by_r.lost), new=len(new) + by_r.new)
 
 
 def beside(wheels: Iterable[Kept]) -> dict[str, File]:
@@ -155,11 +110,6 @@ def beside(wheels: Iterable[Kept]) -> dict[str, File]:
         for each in wheels
         if each.ecosystem == "pypi"
     }
-
-
-def remember(folder: Path, wheels: Iterable[Kept]) -> None:
-    """Write down which wheels lie in `folder`, where an archive was unpacked."""
-    _write(folder, tuple(wheels))
 
 
 def source_digest(project: Path) -> str:
@@ -194,7 +144,7 @@ class _Shop:
         source = conda.source(conda.channels_of(packages), prefix=self.env.prefix)
         lost = channels.bring(packages, folder, source, on_progress=self.on_progress)
         self.lost += [Lost(package=each, reason=lost[each.url]) for each in packages if each.url in lost]
-        return [_kept(each, folder / channels.lies_at(each)) for each in packages if each.url not in lost]
+        return [as_kept(each, folder / channels.lies_at(each)) for each in packages if each.url not in lost]
 
     def bring(self, packages: Sequence[Package]) -> list[Kept]:
         """The wheels of packages that are not there yet."""
@@ -240,7 +190,7 @@ class _Shop:
 
     def as_wheel(self, package: Package, file: Path, *, built: Built) -> Kept:
         if file.suffix == ".whl":
-            return _kept(package, file)
+            return as_kept(package, file)
         source = files.sha256(file)
         made = self.made(package, partial(uv.build, self.env.python, file), built)
         files.remove(file)
@@ -252,7 +202,7 @@ class _Shop:
         if place.suffix == ".whl" and place.is_file():
             target = self.folder / place.name
             shutil.copyfile(place, target)
-            return _kept(package, target)
+            return as_kept(package, target)
         if not place.exists():
             raise _Unobtainable(f"{place}, from where it was installed, is gone")
         source = source_digest(place) if place.is_dir() else files.sha256(place)
@@ -283,11 +233,11 @@ class _Shop:
                 raise _Unobtainable(f"what was built is {', '.join(each.name for each in wheels) or 'no wheel'}")
             target = self.folder / wheels[0].name
             shutil.copyfile(wheels[0], target)
-        return replace(_kept(package, target), built=built)
+        return as_kept(package, target, built=built)
 
     def run(self, job: Job) -> None:
-        inside = runtimes.get(self.env.runtime).command(self.env, job)
-        process.run(without_environment(job) if job.argv[0] == uv.program() else inside, on_line=self.on_line)
+        outside = job.argv[0] == uv.program()
+        process.run(without_environment(job) if outside else start_of(self.env, job), on_line=self.on_line)
 
     def say(self, line: str) -> None:
         if self.on_line is not None:
@@ -298,13 +248,17 @@ class _Unobtainable(Exception):  # told as a reason
     pass
 
 
+def _place(one: Kept) -> tuple[str, str, str]:
+    return (one.name, one.ecosystem, str(one.file))
+
+
 def _key(one: Kept | Package) -> tuple[str, str]:
     return (one.ecosystem, one.name)
 
 
 def _reusable(package: Package, before: dict[tuple[str, str], Kept]) -> Kept | None:
     found = before.get(_key(package))
-    if found is None or not _same_version(found.version, package.version):
+    if package.ecosystem in OF_R or found is None or not _same_version(found.version, package.version):
         return None
     if package.ecosystem == "conda":
         return found if found.sha256 == package.sha256 and str(found.file).endswith(channels.lies_at(package)) else None
@@ -317,31 +271,6 @@ def _reusable(package: Package, before: dict[tuple[str, str], Kept]) -> Kept | N
 
 def _has_file(package: Package, here: dict[str, str]) -> bool:
     return package.origin in ("index", "archive") and bool(package.url or package.sha256 in here)
-
-
-def _kept(package: Package, file: Path) -> Kept:
-    return Kept(
-        ecosystem=package.ecosystem,
-        name=package.name,
-        version=package.version,
-        file=file,
-        size=file.stat().st_size,
-        sha256=files.sha256(file),
-    )
-
-
-def _write(folder: Path, wheels: tuple[Kept, ...]) -> None:
-    """The list, and then only what it names; a download that was cut short stays, for it will be gone on with."""
-    listed = [asdict(each) | {"file": each.file.relative_to(folder).as_posix()} for each in wheels]
-    said = {"format": "venvoy-vendor-1", "wheels": listed}
-    files.replace(folder / MANIFEST, json.dumps(said, indent=2, sort_keys=True) + "\n")
-    named = {MANIFEST, CHANNELS, *(each.file.name for each in wheels)}
-    if (folder / CHANNELS).is_dir():
-        by_conda = (each.file.relative_to(folder / CHANNELS) for each in wheels if each.ecosystem == "conda")
-        channels.prune(folder / CHANNELS, map(str, by_conda))
-    for each in folder.iterdir():
-        if each.name not in named and not each.name.endswith(".partial"):
-            files.remove(each)
 
 
 def _requirement(package: Package) -> str:

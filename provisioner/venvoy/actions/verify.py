@@ -11,7 +11,6 @@
 from __future__ import annotations
 
 import json
-import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
@@ -23,22 +22,31 @@ from ..errors import InvalidInput, VenvoyError
 from ..formats.conda_lock import CondaLock
 from ..formats.locks import LOCKS
 from ..formats.pylock import PylockToml
-from ..inventory import conda_files, recorded
-from ..model import Actor, Environment, OnProgress, Package, Progress, Snapshot
+from ..formats.renv import RenvLock
+from ..inventory import conda_files, r_files, recorded
+from ..inventory.r_files import Build
+from ..model import OF_R, Actor, BaseChange, Environment, OnProgress, Package, Progress, Snapshot
 from ..process import OnLine
+from ..settings import Policy
 from ..store import Store, generation_folder
+from .carried_images import Hears
+from .contain import Wanted
 from .diff import diff, normal
 from .direct import told_apart
-from .exactly import Stock
-from .facts import facts
+from .facts import FACTS, facts
 from .freeze import development, trees_of
 from .integrity import Broken, integrity
+from .kept import CHANNELS, Kept, folder_of, kept
 from .locks import lock_file, read_lock
 from .observe import observe
+from .place import EVERYTHING, IMAGE, Place, base_sentence, carried, placed
+from .r_built import builds
+from .r_repository import CRAN, built_files
 from .record import wanted
 from .restore import How, from_bundle
+from .stock import Stock
 from .unpacking import Manifest, unpack
-from .vendor import CHANNELS, Kept, beside, folder_of, kept
+from .vendor import beside
 
 Level = Literal["L0", "L1", "L2", "L3"]
 LEVELS: tuple[Level, ...] = get_args(Level)
@@ -116,21 +124,27 @@ def verify_environment(
     broken = integrity(store, env, expected, wheels) if lock is None else tuple(_without_hash(expected))
     deviations = [Deviation(level="L0", **asdict(each)) for each in broken]
     deviations += _specification(store, env, expected)
-    in_files, excluded, looked = _files(env, expected, on_progress)
+    in_files, excluded, looked = _files(
+        env, expected, builds(each.file for each in wheels if each.built == "library"), on_progress
+    )
     deviations += in_files
     checked: dict[Level, str] = {
         "L0": f"the record, the lock, {len(wheels)} kept {_files_of(env)}"
         if lock is None
         else "the hashes that the lock names",
-        "L1": f"{len(expected.packages)} packages, Python {expected.language_version}",
+        "L1": f"{_counted(expected)}, {expected.speech}",
         "L2": looked,
     }
     skipped: dict[Level, str] = {}
     if reason := _no_rebuild(env, expected, wheels, own=lock is None, rebuild=rebuild):
         skipped["L3"] = reason
     else:
-        with _beside(store, expected, wheels) as folder:
-            again = _rebuilt(store, folder, python=str(env.base or ""), on_line=on_line)
+        with _beside(store, expected, wheels) as folder, store.scratch() as home:
+            place = Place(runtime=env.runtime, container=env.container, scratch=home) if env.container else None
+            here = str(env.base) if env.base else None
+            by_r = env.language == "r"
+            how = How(python=None if by_r else here, r=here if by_r else None, on_line=on_line)
+            again = _rebuilt(store, folder, place, how)
         deviations += [replace(each, level="L3", what=f"made anew, {each.what}") for each in again.deviations]
         checked["L3"] = again.said
     return Report(
@@ -141,6 +155,7 @@ def verify_environment(
         deviations=tuple(deviations),
         excluded=excluded,
         context=_context(store, env, expected.state),
+        notes=tuple(_base_now(store, env)),
         mend="" if env.adopted else f"venvoy restore {file} {env.name} --force",
     )
 
@@ -151,41 +166,65 @@ def verify_archive(
     *,
     allowed_signers: Path | None = None,
     python: str | None = None,
+    r: str | None = None,
+    wanted: Wanted | None = None,
+    policy: Policy = EVERYTHING,
     on_progress: OnProgress | None = None,
     on_line: OnLine | None = None,
 ) -> Report:
     """Check an archive, and make its environment anew, aside and without network, to see what it gives.
 
-    Raises RuntimeUnavailable where there is no interpreter for it.
+    `wanted` is the container runtime to make it in, as for an import; what had to be brought for it goes again.
+    Raises RuntimeUnavailable where there is no interpreter or runtime for it, NotPermitted.
     """
-    folder = store.settings.home / "imports" / secrets.token_hex(6)
-    files.private(folder.parent)
-    try:
+    with store.scratch() as scratch:
+        folder = scratch / "archive"
         try:
             manifest = unpack(archive, folder, allowed_signers=allowed_signers, on_progress=on_progress)
+            image = carried(manifest, folder)
         except InvalidInput as error:
             return _refused(archive, error)
-        return _of_archive(store, archive, folder, manifest, python=python, on_line=on_line)
-    finally:
-        files.remove(folder)
+        hears = Hears(on_line=on_line, on_progress=on_progress)
+        with placed(store, manifest, image, wanted, policy, archive=archive, hears=hears, keep=False) as place:
+            how = How(python=python, r=r, on_line=on_line)
+            return _of_archive(store, archive, folder, manifest, place, how)
 
 
-def _of_archive(
-    store: Store, archive: Path, folder: Path, manifest: Manifest, *, python: str | None, on_line: OnLine | None
-) -> Report:
-    again = _rebuilt(store, folder, python=python or "", on_line=on_line)
-    checked: dict[Level, str] = {"L0": f"{len(manifest.members)} members, {manifest.size} bytes"}
-    if again.made:
-        checked |= {"L1": "what it gives, against its lock", "L2": "every file of what it gives"}
+def _of_archive(store: Store, archive: Path, folder: Path, manifest: Manifest, place: Place | None, how: How) -> Report:
+    if manifest.said.get("tier") == "spec":
+        reason = "it has no packages in it, only what they are: import it, then verify the environment"
+        again = _Again(made=False, said=reason, deviations=())
+        checked: dict[Level, str] = {"L0": _whole(manifest)}
+        skipped: Mapping[Level, str] = dict.fromkeys(LEVELS[1:], reason)
+    else:
+        again = _rebuilt(store, folder, place, how)
+        made_anew: dict[Level, str] = {"L1": "what it gives, against its lock", "L2": "every file of what it gives"}
+        checked = {"L0": _whole(manifest), **(made_anew if again.made else {}), "L3": again.said}
+        skipped = {} if again.made else dict.fromkeys(LEVELS[1:3], "it cannot be made")
     return Report(
         subject=str(archive),
         against="its own manifest and lock",
-        checked={**checked, "L3": again.said},
-        skipped={} if again.made else dict.fromkeys(LEVELS[1:3], "it cannot be made"),
+        checked=checked,
+        skipped=skipped,
         deviations=again.deviations,
         excluded=again.excluded,
-        notes=(manifest.signature.sentence,),
+        notes=(manifest.signature.sentence, *_base_of(manifest, place)),
     )
+
+
+def _whole(manifest: Manifest) -> str:
+    text = f"{len(manifest.members)} members, {manifest.size} bytes"
+    return f"{text}; every layer of its image has its digest" if IMAGE in manifest.members else text
+
+
+def _base_of(manifest: Manifest, place: Place | None) -> Iterator[str]:
+    """What no level says: whether what the environment stands on is the same, too."""
+    said = manifest.said.get("image")
+    if place is not None:
+        yield base_sentence(said if isinstance(said, dict) else {}, place.container.image)
+    elif isinstance(said, dict):
+        speaks = "R" if manifest.said.get("language") == "r" else "Python"
+        yield f"base: this machine's {speaks}, and not the image that was packed; its system packages were not compared"
 
 
 def _refused(archive: Path, error: InvalidInput) -> Report:
@@ -196,6 +235,11 @@ def _refused(archive: Path, error: InvalidInput) -> Report:
         skipped=dict.fromkeys(LEVELS[1:], "nothing is made of an archive that is not whole"),
         deviations=(Deviation(level="L0", what=error.message),),
     )
+
+
+def _counted(expected: Snapshot) -> str:
+    count = len(expected.packages)
+    return f"{count} package" if count == 1 else f"{count} packages"
 
 
 def _lock(file: Path, env: Environment) -> Snapshot:
@@ -212,7 +256,7 @@ def _read(file: Path, env: Environment) -> Snapshot:
 
 
 def _files_of(env: Environment) -> str:
-    return "packages" if env.runtime == "conda" else "wheels"
+    return "wheels" if env.kind == "venv" and not env.also else "packages"
 
 
 def _without_hash(expected: Snapshot) -> Iterator[Broken]:
@@ -227,7 +271,8 @@ def _specification(store: Store, env: Environment, expected: Snapshot) -> list[D
     distributions = inventory.distributions(env.prefix)
     known = told_apart(found, wanted(store.history(env.name).entries()), distributions)
     dev = development(env, known, distributions) - {each.name for each in expected.packages}
-    there = replace(found, packages=tuple(normal(each) for each in found.packages if each.name not in dev))
+    for_use = (each for each in found.packages if each.ecosystem in OF_R or each.name not in dev)
+    there = replace(found, packages=tuple(map(normal, for_use)))
     difference = diff(replace(expected, packages=tuple(map(normal, expected.packages))), there)
     deviations = [
         Deviation(level="L1", what=f"{each.name} is missing", package=each.name, expected=each.version)
@@ -250,13 +295,39 @@ def _specification(store: Store, env: Environment, expected: Snapshot) -> list[D
     if difference.interpreter and difference.interpreter[0]:
         said, has = difference.interpreter
         deviations.append(Deviation(level="L1", what="the interpreter is another", expected=said, found=has))
-    return deviations
+    return deviations + list(_of_base(difference.base))
+
+
+def _of_base(change: BaseChange | None) -> Iterator[Deviation]:
+    """What the image that it stands on has otherwise than the lock's."""
+    if change is None:
+        return
+    for name, was, now in change.facts:
+        yield Deviation(level="L1", what=f"the image has another {name}", expected=was, found=now)
+    for each in change.removed:
+        said = f"{each.ecosystem} package {each.name}"
+        yield Deviation(level="L1", what=f"the image lacks the {said}", package=each.name, expected=each.version)
+    for each in change.added:
+        said = f"{each.ecosystem} package {each.name}"
+        yield Deviation(level="L1", what=f"the image also has the {said}", package=each.name, found=each.version)
+    for pair in change.changed:
+        said = f"{pair.after.ecosystem} package {pair.name}"
+        yield Deviation(
+            level="L1",
+            what=f"the image has another {said}",
+            package=pair.name,
+            expected=pair.before.version,
+            found=pair.after.version,
+        )
 
 
 def _files(
-    env: Environment, expected: Snapshot, on_progress: OnProgress | None
+    env: Environment, expected: Snapshot, by_r: Mapping[str, Build], on_progress: OnProgress | None
 ) -> tuple[list[Deviation], Mapping[str, int], str]:
-    """L2: what RECORD names against the disk, and RECORD itself against the lock."""
+    """L2: what RECORD names against the disk, and RECORD itself against the lock.
+
+    R records nothing: there it is the very build, where that is kept, and what all builds of a source have in common.
+    """
     distributions = inventory.distributions(env.prefix)
     done = 0
 
@@ -276,6 +347,9 @@ def _files(
         on_file=more,
     )
     audit = own if env.runtime != "conda" else conda_files.audit(env.prefix, on_file=more).with_also(own)
+    if env.speaks("r"):
+        packages = inventory.r_packages(env.prefix)
+        audit = audit.with_also(r_files.audit(env.library, packages, by_r, on_file=more))
     deviations = [
         Deviation(
             level="L2",
@@ -288,16 +362,17 @@ def _files(
         for each in audit.deviations
     ]
     trees = trees_of(env, distributions)
+    told = {each.package for each in deviations} & set(by_r)
     deviations += [
         Deviation(
             level="L2",
-            what=f"the files that {each.name} recorded are not those of the lock",
+            what=f"the files {_whose(each)} are not those of the lock",
             package=each.name,
             expected=each.tree,
             found=trees[each.ecosystem, each.name],
         )
         for each in expected.packages
-        if each.tree and trees.get((each.ecosystem, each.name), each.tree) != each.tree
+        if each.name not in told and each.tree and trees.get((each.ecosystem, each.name), each.tree) != each.tree
     ]
     return deviations, audit.excluded, f"{audit.files} files, {audit.size} bytes"
 
@@ -307,6 +382,10 @@ _SAID: Mapping[str, str] = {
     "missing": "{name} is missing",
     "extra": "{name} was put there by nobody who recorded it",
 }
+
+
+def _whose(package: Package) -> str:
+    return f"of {package.name}" if package.ecosystem in OF_R else f"that {package.name} recorded"
 
 
 def _of_lock(expected: Snapshot, wheels: Sequence[Kept]) -> tuple[Kept, ...]:
@@ -333,19 +412,25 @@ def _no_rebuild(env: Environment, expected: Snapshot, wheels: Sequence[Kept], *,
 @contextmanager
 def _beside(store: Store, expected: Snapshot, wheels: Sequence[Kept]) -> Iterator[Path]:
     """A folder with the lock and its wheels, as an archive has them."""
-    folder = store.settings.home / "imports" / secrets.token_hex(6)
-    files.private(folder / "wheels")
-    try:
+    with store.scratch() as folder:
+        files.private(folder / "wheels")
         for each in (one for one in wheels if one.ecosystem == "pypi"):
-            files.link(folder / "wheels" / each.file.name, str(each.file))
+            files.also(folder / "wheels" / each.file.name, each.file)
         if expected.of("pypi") or expected.kind == "venv":
             files.replace(folder / "pylock.toml", PylockToml().dump_beside(expected, beside(wheels), folder="wheels"))
         if expected.kind == "conda":
             files.replace(folder / CondaLock().filename, CondaLock().dump(expected))
             files.link(folder / CHANNELS, str(folder_of(store, expected.environment) / CHANNELS))
+        if by_r := next((each for each in expected.halves if each.language == "r"), None):
+            files.replace(folder / RenvLock().filename, RenvLock().dump(by_r))
+            for each in (one for one in wheels if one.ecosystem in OF_R):
+                _also(folder / each.file.relative_to(folder_of(store, expected.environment)), each.file)
         yield folder
-    finally:
-        files.remove(folder)
+
+
+def _also(path: Path, file: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    files.also(path, file)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -358,40 +443,38 @@ class _Again:
     excluded: Mapping[str, int] = field(default_factory=dict)
 
 
-def _rebuilt(store: Store, bundle: Path, *, python: str, on_line: OnLine | None) -> _Again:
+def _rebuilt(store: Store, bundle: Path, place: Place | None, how: How) -> _Again:
     """Make an environment from what lies in the folder alone, in a store of its own that is removed at the end."""
-    folder = files.private(store.settings.home / "imports" / secrets.token_hex(6))
-    aside = Store(replace(store.settings, home=folder / "home", projects=folder / "projects"))
     actor = Actor(kind="command", command="venvoy verify")
-    try:
-        # What other environments have left in the cache would hide that something is not kept.
-        how = How(python=python or None, stock=Stock(cache=folder / "packages"), on_line=on_line)
-        made = from_bundle(aside, bundle, name=_AGAIN, actor=actor, how=how).environment
-        expected = _read(bundle / LOCKS[made.runtime].filename, made)
-        in_files, excluded, looked = _files(made, expected, None)
+    with store.scratch() as folder:
+        aside = Store(replace(store.settings, home=folder / "home", projects=folder / "projects"))
+        try:
+            # What other environments have left in the cache would hide that something is not kept.
+            how = replace(how, stock=Stock(cache=folder / "packages"), place=place.apart if place else None)
+            made = from_bundle(aside, bundle, name=_AGAIN, actor=actor, how=how).environment
+            expected = _read(bundle / LOCKS[made.kind].filename, made)
+            in_files, excluded, looked = _files(made, expected, builds(built_files(bundle / CRAN)), None)
+        except VenvoyError as error:
+            failed = Deviation(level="L3", what=f"it cannot be made: {error.message}", found=error.hint)
+            return _Again(made=False, said="making it anew", deviations=(failed,))
         return _Again(
             made=True,
-            said=f"made anew with Python {made.python_version} from what is kept, {_by(made)} offline: {looked}",
+            said=f"made anew with {made.speech} from what is kept, {_by(made)} offline: {looked}",
             deviations=(*_specification(aside, made, expected), *in_files),
             excluded=excluded,
         )
-    except VenvoyError as error:
-        failed = Deviation(level="L3", what=f"it cannot be made: {error.message}", found=error.hint)
-        return _Again(made=False, said="making it anew", deviations=(failed,))
-    finally:
-        files.remove(folder)
 
 
 def _by(env: Environment) -> str:
-    return "the conda engine and uv" if env.runtime == "conda" else "uv"
+    whom = {"venv": "uv", "conda": "the conda engine and uv", "r": "R itself"}
+    by = " and ".join(whom[each.kind] for each in env.halves)
+    return f"{by} in {env.runtime} with no network and none of the user's files in sight," if env.container else by
 
 
 def _context(store: Store, env: Environment, state: str) -> tuple[str, ...]:
     """How this machine differs from the one on which the state was archived first; nothing where that is not known."""
-    file = store.history(env.name).log.parent / "facts.json"
-    try:
-        then: Mapping[str, Any] = json.loads(file.read_text("utf-8"))
-    except (OSError, ValueError):
+    then = _then(store, env)
+    if not then:
         return ()
     now = facts(env)
     # Other packages bring other libraries: these say something of the machine only in the same state.
@@ -402,6 +485,24 @@ def _context(store: Store, env: Environment, state: str) -> tuple[str, ...]:
         for key in keys
         if now and then.get(key) != now.get(key)
     )
+
+
+def _then(store: Store, env: Environment) -> Mapping[str, Any]:
+    """What was known of the machine when the state was first archived."""
+    try:
+        said = json.loads((store.history(env.name).log.parent / FACTS).read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return said if isinstance(said, dict) else {}
+
+
+def _base_now(store: Store, env: Environment) -> Iterator[str]:
+    """Whether the image is that on which the state was archived first; nothing where that is not known."""
+    then = _then(store, env).get("image")
+    if env.container and isinstance(then, dict):
+        yield base_sentence(then, env.container.image)
+    elif env.container:
+        yield f"base: the image {env.container.image.digest}; no level says anything of what is in it"
 
 
 def _short(said: object) -> str:

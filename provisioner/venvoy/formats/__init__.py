@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from ..model import Package, Snapshot
+from ..model import Ground, Package, Snapshot
 from . import dockerfile, requirements
 from .apptainer_def import ApptainerDef
 from .conda_lock import CondaLock
@@ -15,6 +15,7 @@ from .environment_yml import EnvironmentYml
 from .explicit import Explicit
 from .pylock import PylockToml, is_pinned
 from .rattler_lock import RattlerLock
+from .renv import RenvLock
 from .requirements import RequirementsTxt
 from .rocrate import RoCrate
 from .snapshot_json import SnapshotJson
@@ -41,6 +42,7 @@ FORMATS: dict[str, Format] = {
         CondaLock(),
         Explicit(),
         RattlerLock(),
+        RenvLock(),
         SnapshotJson(),
         Dockerfile(),
         ApptainerDef(),
@@ -55,6 +57,16 @@ CONDA = frozenset({"conda-lock", "explicit", "pixi"})
 """The formats that conda, mamba and pixi install from."""
 IMAGES = frozenset({"dockerfile", "apptainer", "docker-compose"})
 """The formats that an image is built from, which is always one of Linux."""
+
+
+def image_format(form: str, *, ground: Ground | None, loosely: bool = False) -> Format:
+    """One of IMAGES, for an environment that stands on an image itself."""
+    match form:
+        case "apptainer":
+            return ApptainerDef(ground=ground, loosely=loosely)
+        case "docker-compose":
+            return DockerCompose(ground=ground, loosely=loosely)
+    return Dockerfile(ground=ground, loosely=loosely)
 
 
 def lacking(form: str, snapshot: Snapshot) -> tuple[Package, ...]:

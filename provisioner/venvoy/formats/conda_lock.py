@@ -9,12 +9,13 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Any, get_args
 
 from ..errors import InvalidInput
-from ..model import Ecosystem, Language, Origin, Package, Snapshot
-from .origins import VERSION, address, conda_package, depended, digest, once, public, pypi_package, snapshot_of
+from ..model import Language, Package, Snapshot
+from . import told
+from .origins import address, channel, conda_package, depended, digest, once, public, pypi_package, snapshot_of
 from .subdirs import platform_of, subdir_of
 from .yaml_text import mapping_in, parsed, shown, text_in, yaml
 
@@ -22,10 +23,8 @@ OURS = "venvoy"
 """The key of what we say of our own, canonical JSON."""
 _ADDED = ("channel", "constrains", "depends", "direct", "origin", "size", "tree")
 """What may be said of a listed package beside its entry: nothing of which file it is."""
-_FIELDS = tuple(field.name for field in fields(Package))
 _KEPT = ("base", "image", "language", "language_version", "platform", "state")
 _COMMIT = re.compile(r"@([0-9a-f]{40,64})(?:#|$)")
-_NAME = re.compile(r"[A-Za-z0-9_][\w.-]*", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,13 +118,6 @@ def channels_of(snapshots: Iterable[Snapshot]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(told or filter(None, known)))
 
 
-def channel(said: object, source: str) -> str:
-    """A channel's name or address, without credentials and a slash at its end. Raises InvalidInput."""
-    if isinstance(said, str) and re.fullmatch(r"[\w.-]+(?:/[\w.-]+)*/?", said, re.ASCII):
-        return said.rstrip("/")
-    return address(f"{said.rstrip('/')}/" if isinstance(said, str) else said, source=source, channel=True).rstrip("/")
-
-
 # --- writing ---------------------------------------------------------------------------------------------------------
 
 
@@ -146,9 +138,9 @@ def _written(snapshot: Snapshot, subdir: str) -> _Part:
     for package in sorted(map(_without_credentials, snapshot.packages)):
         entry = _entry(package, subdir)
         again = _as_read(entry)
-        more = _differences(package, again) if again else {}
+        more = told.differences(package, again) if again else {}
         if again is None or not more.keys() <= set(_ADDED):
-            unlisted.append(_whole_of(package))
+            unlisted.append(told.whole(package))
             continue
         entries.append(entry)
         read.append(again)
@@ -208,22 +200,6 @@ def _as_read(entry: Mapping[str, Any]) -> Package | None:
         return _package(entry, "")
     except InvalidInput:
         return None
-
-
-def _differences(package: Package, other: Package) -> dict[str, Any]:
-    values = ((key, getattr(package, key)) for key in _FIELDS)
-    return {
-        key: list(value) if isinstance(value, tuple) else value for key, value in values if value != getattr(other, key)
-    }
-
-
-def _whole_of(package: Package) -> dict[str, Any]:
-    said = _differences(package, Package(name="", version=""))
-    try:
-        _unlisted(said)
-    except (TypeError, ValueError) as error:
-        raise InvalidInput(f"{shown(package.name)} cannot be locked: {error}") from error
-    return said
 
 
 def _digest(read: Iterable[Package]) -> str:
@@ -330,47 +306,12 @@ def _ours(metadata: Mapping[str, Any], subdir: str, source: str) -> Mapping[str,
 def _restored(state: Snapshot, ours: Mapping[str, Any], source: str) -> Snapshot:
     try:
         added = ours.get("added", {})
-        packages = [replace(each, **_checked(added.get(_key(each), {}), _ADDED)) for each in state.packages]
-        packages += [_unlisted(each) for each in ours.get("unlisted", ())]
-        kept = {key: _text(ours.get(key, "")) for key in _KEPT}
+        packages = [replace(each, **told.checked(added.get(_key(each), {}), _ADDED)) for each in state.packages]
+        packages += [told.package_of(each) for each in ours.get("unlisted", ())]
+        kept = {key: told.text(ours.get(key, "")) for key in _KEPT}
         if kept["language"] not in get_args(Language) or subdir_of(kept["platform"]) != subdir_of(state.platform):
             raise ValueError("its language or platform is another")  # noqa: TRY301  # told with the file below
         channels = tuple(channel(each, source) for each in ours.get("channels", []))
     except (AttributeError, LookupError, TypeError, ValueError) as error:
         raise InvalidInput(f"{source}: custom_metadata.{OURS} is not as we write it ({error})") from error
     return replace(state, **kept, channels=channels, packages=once(packages, source=source))  # type: ignore[arg-type]
-
-
-def _unlisted(said: Mapping[str, Any]) -> Package:
-    package = Package(**{"version": "", **_checked(said, _FIELDS)})
-    if package.url and public(package.url, channel=package.ecosystem == "conda") != package.url:
-        raise ValueError(f"{package.name} has an address that is none")
-    if not _NAME.fullmatch(package.name) or not VERSION.fullmatch(package.version or "0"):
-        raise ValueError(f"{shown(package.name)} {shown(package.version)} is no name or no version")
-    return package
-
-
-def _checked(said: Mapping[str, Any], keys: Iterable[str]) -> dict[str, Any]:
-    """What was said of a package, each of its kind. Raises ValueError or TypeError."""
-    if not said.keys() <= set(keys):
-        raise ValueError("a package has keys that are not ours")
-    return {key: _value(key, value) for key, value in said.items()}
-
-
-def _value(key: str, value: object) -> object:
-    if key in ("constrains", "depends"):
-        return tuple(_text(each) for each in value) if isinstance(value, list) else _text(None)
-    if (key, type(value)) in (("direct", bool), ("size", int)) or (key in ("direct", "size") and value is None):
-        return value
-    closed = {"ecosystem": get_args(Ecosystem), "origin": get_args(Origin)}
-    if value not in closed.get(key, (value,)) or key in ("direct", "size"):
-        raise ValueError(f"{key} is {shown(value)}")
-    if key == "channel" and "://" in _text(value) and channel(value, key) != value:
-        raise ValueError(f"{key} is {shown(value)}")
-    return _text(value)
-
-
-def _text(value: object) -> str:
-    if not isinstance(value, str):
-        raise TypeError(f"{shown(value)} is no text")
-    return value

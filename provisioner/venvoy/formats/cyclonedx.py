@@ -50,7 +50,7 @@ def _environment(snapshot: Snapshot) -> Component:
     from cyclonedx.model import Property  # noqa: PLC0415
     from cyclonedx.model.component import Component, ComponentType  # noqa: PLC0415
 
-    said = {"python": snapshot.language_version, "platform": snapshot.platform, "base": snapshot.base}
+    said = {snapshot.language: snapshot.language_version, "platform": snapshot.platform, "base": snapshot.base}
     return Component(
         type=ComponentType.PLATFORM,
         bom_ref="environment",
@@ -97,7 +97,15 @@ def _purl(package: Package) -> PackageURL:
         parts = {"build": package.build, "channel": package.channel.rpartition("/")[2], "subdir": package.subdir}
         told = {key: each for key, each in parts.items() if each}
         return PackageURL(type="conda", name=package.name, version=package.version, qualifiers=told)
-    kind = "generic" if package.origin in ("local", "editable") else "pypi"
+    kind = "generic" if package.origin in ("local", "editable") else package.ecosystem
     qualifiers = {"vcs": "vcs_url", "archive": "download_url"}.get(package.origin)
-    said = {qualifiers: address(package.url)} if qualifiers and package.url else None
+    said = {qualifiers: address(package.url)} if qualifiers and package.url else _repository(package)
     return PackageURL(type=kind, name=package.name, version=package.version, qualifiers=said)
+
+
+def _repository(package: Package) -> dict[str, str] | None:
+    """Where an R package is from that is not from CRAN, as far as that is told."""
+    if package.origin != "index" or not package.channel:
+        return None
+    place = package.url.partition("/src/contrib/")[0] or package.channel
+    return {"repository_url": address(place)} if "://" in place else None

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 
-from ..model import Snapshot
+from ..errors import InvalidInput
+from ..model import Ground, Snapshot
 from .dockerfile import Dockerfile, head, tag
 
 
@@ -14,19 +16,26 @@ class DockerCompose:
 
     name: str = "docker-compose"
     filename: str = "compose.yaml"
+    ground: Ground | None = None
+    loosely: bool = False
 
     def dump(self, snapshot: Snapshot) -> str:
         # Compose puts variables in where it sees a $, also here; two of them are one.
-        inline = [f"        {line}" for line in Dockerfile().dump(snapshot).replace("$", "$$").splitlines()]
+        dockerfile = Dockerfile(ground=self.ground, loosely=self.loosely).dump(snapshot)
+        if odd := [each for each in dockerfile if not (each.isprintable() or each in "\n\t")]:
+            raise InvalidInput(f"YAML has no place for the {odd[0]!r} of the image's own Dockerfile")
+        inline = [f"        {line}" for line in dockerfile.replace("$", "$$").rstrip("\n").split("\n")]
+        service = snapshot.language
         lines = [
             *head(snapshot, "docker compose build")[:1],
-            "# docker compose run --rm python            an interpreter in the folder that this file lies in",
-            "# docker compose run --rm python python analysis.py",
+            f"# docker compose run --rm {service:<18} an interpreter in the folder that this file lies in",
+            f"# docker compose run --rm {service} {'Rscript analysis.R' if service == 'r' else 'python analysis.py'}",
             f'name: "{tag(snapshot)}"',
             "services:",
-            "  python:",
+            f"  {service}:",
             "    build:",
-            "      dockerfile_inline: |",
+            *_context(self.ground),
+            f"      dockerfile_inline: |{'2' if dockerfile[0].isspace() else ''}",
             *inline,
             "    working_dir: /home/user/project",
             "    volumes:",
@@ -40,3 +49,11 @@ class DockerCompose:
             "    tty: true",
         ]
         return "\n".join(lines) + "\n"
+
+
+def _context(ground: Ground | None) -> list[str]:
+    """The folder that the image's own Dockerfile takes files from."""
+    if ground is None or not ground.image.dockerfile:
+        return []
+    folder = ground.image.reference.rpartition("/")[0] or "/"
+    return [f"      context: {json.dumps(folder.replace('$', '$$'))}"]

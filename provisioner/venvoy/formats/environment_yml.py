@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -13,8 +13,10 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import canonicalize_name
 
 from ..errors import InvalidInput
-from ..model import Package, Snapshot, Wish
+from ..model import Image, Package, Snapshot, Wish
+from .origins import public
 from .pylock import is_version
+from .r_names import R, of_r, r_name, r_spec
 from .yaml_text import loaded, shown
 
 LIMIT = 2_000_000
@@ -35,6 +37,7 @@ _EXACT = re.compile(
     r"(?:(?P<channel>\S+)::)?(?P<name>[\w.-]+)\s*(?:==?|\s)\s*(?P<version>[^\s=<>!~|,*\[]+)"
     r"(?:(?:=|\s+)(?P<build>[^\s=<>!~|,*\[]+))?"
 )
+_REMARK = re.compile(r"(?m)^# ([A-Za-z][A-Za-z0-9.]*) ([0-9][0-9.-]*): ([!-~]+)$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,20 +54,26 @@ class EnvironmentYml:
     def dump(self, snapshot: Snapshot) -> str:
         if snapshot.kind == "conda":
             return self._of_conda(snapshot)
-        pip = next((each for each in snapshot.packages if _conda_has(each)), None)
-        listed = [requirement(each) for each in sorted(snapshot.packages) if each != pip]
+        if snapshot.language == "r":
+            return _of_r(snapshot)
+        first, *others = snapshot.halves
+        pip = next((each for each in first.packages if _conda_has(each)), None)
+        listed = [requirement(each) for each in sorted(first.packages) if each != pip]
+        by_r = _wish_of_r(others[0]) if others else None
         lines = [
+            *_stands_on(snapshot.stands_on),
             f"name: {_scalar(snapshot.environment, _PLAIN)}",
             "channels:",
-            "  - conda-forge",
+            *(f"  - {each}" for each in (by_r.channels if by_r else ("conda-forge",))),
             "dependencies:",
             f"  - python={snapshot.language_version}",
+            *(f"  - {_scalar(each, _PLAIN_REQUIREMENT)}" for each in (by_r.conda if by_r else ())),
         ]
         if pip or listed:
             lines.append(f"  - pip={pip.version}" if pip else "  - pip")
         if listed:
             lines += ["  - pip:", *(f"      - {_scalar(each, _PLAIN_REQUIREMENT)}" for each in listed)]
-        return "\n".join(lines) + "\n"
+        return "\n".join(lines) + "\n" + (_remarks_of_r(others[0]) if others else "")
 
     def _of_conda(self, snapshot: Snapshot) -> str:
         return written(
@@ -78,6 +87,11 @@ class EnvironmentYml:
 
     def state(self, wish: Wish, *, source: str) -> Snapshot:
         """What a wish describes that leaves nothing open. Raises InvalidInput with the first thing that it leaves."""
+        if wish.r:
+            raise InvalidInput(
+                f"{source} has the names of R's packages in small letters alone",
+                hint="compare with the number of that state (venvoy history), or with a renv.lock",
+            )
         packages = tuple(_pinned(each, source) for each in wish.requirements if not each.startswith(("--", "-c ")))
         if wish.beyond:
             packages += tuple(_exact(each, source) for each in wish.conda)
@@ -105,6 +119,7 @@ class EnvironmentYml:
         python, pip = _of_venv(conda, source, strict=not beyond)
         if pip and not beyond:  # in a conda environment conda brings its own pip
             requirements = [f"pip{pip}", *requirements]
+        r, packages = of_r(conda) if not requirements else ("", ())
         return Wish(
             name=_name(said.get("name"), source),
             python=python.removeprefix("==").removesuffix(".*"),
@@ -112,8 +127,17 @@ class EnvironmentYml:
             channels=_channels(said.get("channels"), source),
             conda=tuple(conda),
             beyond=beyond,
-            remarks=_variables(said.get("variables")),
+            r=r,
+            of_r=packages,
+            remarks=(*_variables(said.get("variables")), *(_beside(text) if r else ())),
         )
+
+
+def _stands_on(image: Image | None) -> Iterator[str]:
+    """The image as a comment: the format has no word for it, and whoever reads it without us need not know."""
+    if image:
+        reference = "".join(each if each.isprintable() else "?" for each in image.reference)
+        yield f"# in the image {reference} ({image.digest})"
 
 
 def _listed(dependencies: object, source: str) -> tuple[list[str], list[str]]:
@@ -169,6 +193,40 @@ def _pinned(line: str, source: str) -> Package:
     if len(specifiers) != 1 or specifiers[0].operator not in ("==", "===") or specifiers[0].version.endswith(".*"):
         raise InvalidInput(f"{source}: {asked} leaves its version open", hint="compare an environment made from it")
     return Package(name=name, version=specifiers[0].version)
+
+
+def _of_r(snapshot: Snapshot) -> str:
+    """An R library by the names that conda-forge and Bioconda have for its packages (conda-forge's "r-" recipes).
+
+    What came from elsewhere they do not have; it stands in remarks.
+    """
+    return written(_wish_of_r(snapshot)) + _remarks_of_r(snapshot)
+
+
+def _wish_of_r(snapshot: Snapshot) -> Wish:
+    packages = sorted(snapshot.packages, key=_by_r_name)
+    specs = tuple(r_spec(each) for each in packages if each.origin == "index")
+    return Wish(
+        name=snapshot.environment,
+        channels=("conda-forge", "bioconda") if snapshot.of("bioconductor") else ("conda-forge",),
+        conda=(f"{R}={snapshot.language_version}", *specs),
+    )
+
+
+def _by_r_name(package: Package) -> tuple[str, Package]:
+    return r_name(package), package
+
+
+def _remarks_of_r(snapshot: Snapshot) -> str:
+    others = (each for each in sorted(snapshot.packages, key=_by_r_name) if each.origin != "index")
+    places = (each for each in snapshot.repositories if each.url.isprintable())
+    text = "".join(f"# {each.name}: {public(each.url)}\n" for each in places)
+    return text + "".join(f"# {each.name} {each.version}: {each.url or each.origin}\n" for each in others)
+
+
+def _beside(text: str) -> tuple[str, ...]:
+    """The packages of an R environment that stand in its remarks alone (`_of_r`)."""
+    return tuple(f"{each[1]} {each[2]} is not made again: it came from {each[3]}" for each in _REMARK.finditer(text))
 
 
 def written(wish: Wish) -> str:

@@ -78,6 +78,13 @@ def address(said: object, *, source: str, channel: bool = False) -> str:
     return url
 
 
+def channel(said: object, source: str) -> str:
+    """A channel's name or address, without credentials and a slash at its end. Raises InvalidInput."""
+    if isinstance(said, str) and re.fullmatch(r"[\w.-]+(?:/[\w.-]+)*/?", said, re.ASCII):
+        return said.rstrip("/")
+    return address(f"{said.rstrip('/')}/" if isinstance(said, str) else said, source=source, channel=True).rstrip("/")
+
+
 def conda_package(said: object, *, source: str, name: str = "", version: str = "", build: str = "") -> Package:
     """The package of that archive, which names it; what is given overrules that. Raises InvalidInput."""
     url = address(said, source=source, channel=True)

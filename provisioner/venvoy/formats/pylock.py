@@ -27,6 +27,7 @@ from packaging.version import InvalidVersion, Version
 
 from ..errors import InvalidInput, RuntimeUnavailable
 from ..model import Base, Origin, Package, Snapshot
+from . import base_json, renv
 
 Source = pylock.PackageVcs | pylock.PackageDirectory | pylock.PackageArchive | pylock.PackageWheel | pylock.PackageSdist
 
@@ -79,7 +80,10 @@ class PylockToml:
             environment=environment,
             taken=datetime.now(UTC),
             base=str(ours.get("base", "")),
+            contents=base_json.contents_in(ours, f"{source}: tool.venvoy"),
+            stands_on=base_json.image_in(ours, f"{source}: tool.venvoy"),
             language_version=str(ours.get("python", "")),
+            r_version=str(ours.get("r", "")),
             platform=str(ours.get("platform", "")),
             state=str(ours.get("snapshot", "")),
             packages=tuple(sorted(replace(each, direct=each.name in direct if ours else None) for each in packages)),
@@ -109,6 +113,8 @@ def _dumped(snapshot: Snapshot, entries: list[tuple[Package, pylock.Package]]) -
 
 def is_pinned(package: Package) -> bool:
     """Whether the package can be fetched again, anywhere, as exactly the same bytes or the same commit."""
+    if package.ecosystem in ("cran", "bioconductor"):
+        return renv.is_pinned(package)
     if package.ecosystem == "conda":
         return bool(package.sha256) and _CONDA.fullmatch(package.url) is not None
     if not (is_normalized_name(package.name) and is_version(package.version)):
@@ -185,9 +191,8 @@ def _beside(package: Package, file: File, folder: str) -> pylock.Package:
 def _remarks(snapshot: Snapshot, unpinned: list[Package]) -> Mapping[str, Any]:
     return {
         "python": snapshot.language_version,
-        "platform": snapshot.platform,
-        "base": snapshot.base,
-        **({"snapshot": snapshot.state} if snapshot.state else {}),
+        **({"r": snapshot.r_version} if snapshot.r_version else {}),
+        **base_json.ground(snapshot),
         "direct": sorted(each.name for each in snapshot.packages if each.direct),
         "unpinned": [
             {"name": each.name, "version": each.version, "origin": each.origin}

@@ -10,8 +10,8 @@ from urllib.parse import parse_qsl, urlencode
 
 from ..errors import InvalidInput
 from ..model import Package, Snapshot
-from .conda_lock import by_platform, channel, channels_of, chosen
-from .origins import address, conda_package, digest, left_out, public, pypi_package, snapshot_of
+from .conda_lock import by_platform, channels_of, chosen
+from .origins import address, channel, conda_package, digest, left_out, public, pypi_package, snapshot_of
 from .pylock import is_version
 from .yaml_text import mapping_in, parsed, shown, text_in, yaml
 

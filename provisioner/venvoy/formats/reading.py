@@ -10,13 +10,15 @@ from pathlib import Path
 from typing import Literal
 
 from ..errors import InvalidInput
-from ..model import Snapshot, Wish
+from ..model import Image, Snapshot, Wish
 from . import conda_lock, explicit, inline_metadata, rattler_lock, repo2docker, requirements_in, uv_lock
 from .conda_lock import CondaLock
 from .environment_yml import EnvironmentYml
 from .explicit import Explicit
+from .locks import whole
 from .pylock import PylockToml
 from .rattler_lock import RattlerLock
+from .renv import RenvLock
 from .requirements import python_of
 from .snapshot_json import SnapshotJson
 from .subdirs import subdir_of
@@ -24,7 +26,7 @@ from .subdirs import subdir_of
 LARGEST = 50_000_000
 """Bytes of the largest file that is read; a lock of a thousand packages for all platforms has a tenth of that."""
 Kind = Literal[
-    "pylock", "uv.lock", "lock", "yaml", "conda-lock", "explicit", "pixi", "requirements", "script", "notebook"
+    "pylock", "uv.lock", "lock", "yaml", "conda-lock", "explicit", "pixi", "renv", "requirements", "script", "notebook"
 ]
 
 
@@ -34,7 +36,8 @@ class Read:
 
     Exact are `snapshot` (our own lock), `lock`, which gives a pylock.toml for the interpreter that PEP 508's variables
     describe, and `states`, which gives a snapshot for one of conda's platforms ("linux-64"). `file` is what was
-    followed, where a folder was given; `python` is what the file asks for.
+    followed, where a folder was given; `python` is what the file asks for, `stands_on` the image of a lock, and `by_r`
+    its other half, where `lock` is one of Python and R.
     """
 
     kind: Kind
@@ -45,7 +48,14 @@ class Read:
     lock: Callable[[Mapping[str, str]], str] | None = None
     snapshot: Snapshot | None = None
     states: Callable[[str], Snapshot] | None = None
+    by_r: Snapshot | None = None
+    stands_on: Image | None = None
     remarks: tuple[str, ...] = ()
+
+    @property
+    def of_r(self) -> bool:
+        """Whether it says what an R environment is."""
+        return (self.snapshot is not None and self.snapshot.language == "r") or bool(self.wish and self.wish.r)
 
 
 def read(path: Path) -> Read:
@@ -74,7 +84,7 @@ def snapshot_of(path: Path, *, platform: str) -> Snapshot:
     if said.snapshot is not None:
         return said.snapshot
     if said.kind == "pylock":
-        return PylockToml().load(text_of(said.file), source=str(path))
+        return whole(PylockToml().load(text_of(said.file), source=str(path)), said.file)
     if said.wish is not None:
         return EnvironmentYml().state(said.wish, source=str(path))
     raise InvalidInput(
@@ -86,7 +96,7 @@ def text_of(path: Path) -> str:
     """The text of a file. Raises InvalidInput where it cannot be read, is no UTF-8, or is too large for what it is."""
     try:
         if not path.is_file():
-            raise InvalidInput(f"there is no file {path}")
+            raise InvalidInput(f"there is no file {path}", hint=f"see what is there: ls {path.absolute().parent}")
         if (size := os.stat(path).st_size) > LARGEST:  # noqa: PTH116  # the same
             raise InvalidInput(f"{path} has {size} bytes: that is no list of packages")
         return path.read_text("utf-8-sig")
@@ -99,6 +109,7 @@ def text_of(path: Path) -> str:
 _NAMED: Sequence[tuple[re.Pattern[str], str]] = (
     (re.compile(r"(?:.*\.py|uv)\.lock"), "uv.lock"),
     (re.compile(r".*pixi\.lock"), "pixi"),
+    (re.compile(r".*renv\.lock"), "renv"),
     (re.compile(r".*conda-lock\.ya?ml"), "conda-lock"),
     (re.compile(r".*\.toml"), "pylock"),
     (re.compile(r".*\.json"), "lock"),
@@ -109,6 +120,7 @@ _NAMED: Sequence[tuple[re.Pattern[str], str]] = (
 _WRITTEN: Sequence[tuple[re.Pattern[str], str]] = (
     (re.compile(r"(?ms)^metadata:.*^package:|^package:.*^metadata:"), "conda-lock"),
     (re.compile(r"(?ms)\A(?:#[^\n]*\n)*version: [0-9]+\n.*^environments:"), "pixi"),
+    (re.compile(r'(?s)\A\s*\{.*"Packages"\s*:\s*\{'), "renv"),
     (re.compile(r"\A\s*\{"), "lock"),
     (re.compile(r"(?m)^lock-version *="), "pylock"),
     (explicit.MARK, "explicit"),
@@ -133,12 +145,20 @@ def _requirements(path: Path, text: str) -> Read:
 
 def _yaml(path: Path, text: str) -> Read:
     wish = EnvironmentYml().load(text, source=str(path))
-    return Read(kind="yaml", file=path, python=wish.python, name=wish.name, wish=wish, remarks=wish.remarks)
+    version = wish.r or wish.python
+    return Read(kind="yaml", file=path, python=version, name=wish.name, wish=wish, remarks=wish.remarks)
 
 
 def _pylock(path: Path, text: str) -> Read:
-    said = PylockToml().load(text, source=str(path))
-    return Read(kind="pylock", file=path, python=said.language_version, lock=lambda _: text)
+    said = whole(PylockToml().load(text, source=str(path)), path)
+    return Read(
+        kind="pylock",
+        file=path,
+        python=said.language_version,
+        lock=lambda _: text,
+        by_r=said.halves[1] if said.r_version else None,
+        stands_on=said.stands_on,
+    )
 
 
 def _snapshot(path: Path, text: str) -> Read:
@@ -146,7 +166,7 @@ def _snapshot(path: Path, text: str) -> Read:
         said = SnapshotJson().load(text)
     except InvalidInput as error:
         raise InvalidInput(f"{path}: {error.message}") from error
-    return Read(kind="lock", file=path, python=said.language_version, snapshot=said)
+    return Read(kind="lock", file=path, python=said.language_version, snapshot=said, stands_on=said.stands_on)
 
 
 def _uv_lock(path: Path, text: str) -> Read:
@@ -199,6 +219,11 @@ def _pixi(path: Path, text: str) -> Read:
     return Read(kind="pixi", file=path, states=state)
 
 
+def _renv(path: Path, text: str) -> Read:
+    said = RenvLock().load(text, source=str(path))
+    return Read(kind="renv", file=path, python=said.language_version, snapshot=said, stands_on=said.stands_on)
+
+
 _READERS: Mapping[str, Callable[[Path, str], Read]] = {
     "requirements": _requirements,
     "yaml": _yaml,
@@ -210,4 +235,5 @@ _READERS: Mapping[str, Callable[[Path, str], Read]] = {
     "explicit": _explicit,
     "conda-lock": _conda_lock,
     "pixi": _pixi,
+    "renv": _renv,
 }

@@ -9,7 +9,7 @@ from urllib.parse import quote, urlsplit
 
 from packaging.version import Version
 
-from ..model import Package, Snapshot
+from ..model import OF_R, Package, Snapshot
 from .pylock import is_pinned
 
 INDEX = "files.pythonhosted.org"
@@ -24,6 +24,10 @@ _REASONS: Mapping[str, str] = {
     "archive": "its address gives no file any more, or none that can be checked",
     "vcs": "from a repository, for which pip has no hash to check",
     "index": "not on the public index",
+}
+_REASONS_OF_R: Mapping[str, str] = {
+    "index": "no source of it that anybody can fetch is known",
+    "vcs": "from a repository of one machine, or at no commit that is known",
 }
 
 
@@ -86,8 +90,11 @@ def named(package: Package) -> str:
 
 
 def reason(package: Package) -> str:
-    """Why pip cannot fetch the package again and check what it gets."""
-    return "from a conda channel" if package.ecosystem == "conda" else _REASONS[package.origin]
+    """Why the package cannot be fetched again by its installer, which checks what it gets."""
+    if package.ecosystem == "conda":
+        return "from a conda channel"
+    of_r = package.ecosystem in OF_R
+    return (_REASONS_OF_R if of_r else {}).get(package.origin) or _REASONS[package.origin]
 
 
 def address(url: str) -> str:

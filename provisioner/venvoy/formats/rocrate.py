@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
-from ..model import Package, Snapshot
+from ..model import Kind, Package, Snapshot
 from .locks import LOCKS
 from .requirements import address
 
@@ -19,8 +19,18 @@ if TYPE_CHECKING:  # 400 ms to import, and it is for this alone
 
 PROFILE = "https://w3id.org/ro/wfrun/process/0.5"
 """Process Run Crate (https://www.researchobject.org/workflow-run-crate/profiles/process_run_crate/)."""
-_PEP_751 = "https://packaging.python.org/en/latest/specifications/pylock-toml/"
-_CEP_37 = "https://conda.org/learn/ceps/cep-0037"
+_LOCKS: Mapping[Kind, tuple[str, str, str]] = {
+    "venv": ("PEP 751", "application/toml", "https://packaging.python.org/en/latest/specifications/pylock-toml/"),
+    "conda": ("CEP 37", "application/yaml", "https://conda.org/learn/ceps/cep-0037"),
+    "r": ("renv", "application/json", "https://rstudio.github.io/renv/reference/lockfiles.html"),
+}
+"""Of each lock what it is called, its media type, and where its form is described."""
+_PAGES: Mapping[str, str] = {
+    "pypi": "https://pypi.org/project/{}/",
+    "cran": "https://CRAN.R-project.org/package={}",
+    "bioconductor": "https://bioconductor.org/packages/{}",
+}
+"""Where people read about a package of an index."""
 _ENVIRONMENT = "#environment"
 
 
@@ -55,8 +65,9 @@ class RoCrate:
 
         crate = ROCrate()
         crate.name = snapshot.environment
+        language = f"{snapshot.language_name} {snapshot.language_version}"
         crate.description = (
-            f"The Python {snapshot.language_version} environment {snapshot.environment} on {snapshot.platform}: "
+            f"The {language} environment {snapshot.environment} on {snapshot.platform}: "
             f"{len(snapshot.packages)} packages"
             + (f", and what was run in it: {', '.join(each.notebook.path for each in runs)}." if runs else ".")
         )
@@ -80,21 +91,9 @@ def lock(snapshot: Snapshot) -> Part:
 
 
 def _environment(crate: ROCrate, snapshot: Snapshot) -> Entity:
-    by_conda = snapshot.kind == "conda"
-    locked = _file(
-        crate,
-        lock(snapshot),
-        {
-            "name": f"The environment's lock ({'CEP 37' if by_conda else 'PEP 751'})",
-            "encodingFormat": "application/yaml" if by_conda else "application/toml",
-            "conformsTo": {"@id": _CEP_37 if by_conda else _PEP_751},
-        },
-    )
-    python = _entity(
-        crate,
-        f"https://www.python.org/downloads/release/python-{address(snapshot.language_version).replace('.', '')}/",
-        {"@type": "ComputerLanguage", "name": "Python", "version": snapshot.language_version},
-    )
+    called, media, form = _LOCKS[snapshot.kind]
+    said = {"name": f"The environment's lock ({called})", "encodingFormat": media, "conformsTo": {"@id": form}}
+    locked = _file(crate, lock(snapshot), said)
     packages = [_package(crate, each) for each in sorted(snapshot.packages)]
     return _entity(
         crate,
@@ -102,12 +101,21 @@ def _environment(crate: ROCrate, snapshot: Snapshot) -> Entity:
         {
             "@type": "SoftwareApplication",
             "name": snapshot.environment,
-            "softwareVersion": f"Python {snapshot.language_version}",
+            "softwareVersion": f"{snapshot.language_name} {snapshot.language_version}",
             "operatingSystem": snapshot.platform,
-            "runtimePlatform": python,
+            "runtimePlatform": _language(crate, snapshot),
             "softwareRequirements": [locked, *packages],
         },
     )
+
+
+def _language(crate: ROCrate, snapshot: Snapshot) -> Entity:
+    place = "https://www.r-project.org/"
+    if snapshot.language == "python":
+        version = address(snapshot.language_version).replace(".", "")
+        place = f"https://www.python.org/downloads/release/python-{version}/"
+    said = {"@type": "ComputerLanguage", "name": snapshot.language_name, "version": snapshot.language_version}
+    return _entity(crate, place, said)
 
 
 def _package(crate: ROCrate, package: Package) -> Entity:
@@ -120,8 +128,8 @@ def _package(crate: ROCrate, package: Package) -> Entity:
         properties["downloadUrl"] = address(package.url)
     if package.sha256:
         properties["sha256"] = package.sha256
-    if package.origin == "index":
-        properties["url"] = f"https://pypi.org/project/{address(package.name)}/"
+    if package.origin == "index" and package.ecosystem in _PAGES and not package.channel:
+        properties["url"] = _PAGES[package.ecosystem].format(address(package.name))
     return _entity(crate, f"#package-{address(package.name)}-{address(package.version)}", properties)
 
 

@@ -28,6 +28,7 @@ class SnapshotJson:
             "language": snapshot.language,
             "language_version": snapshot.language_version,
             "platform": snapshot.platform,
+            **({"r_version": snapshot.r_version} if snapshot.r_version else {}),
             **({"channels": list(snapshot.channels)} if snapshot.channels else {}),
             "packages": [_package(each) for each in sorted(snapshot.packages)],
         }
@@ -39,7 +40,9 @@ class SnapshotJson:
             said = json.loads(text)
             listed = [_checked(each) for each in said["packages"]]
             channels = tuple(said.get("channels", ()))
-            for value in (*(said[key] for key in ("base", "language", "language_version", "platform")), *channels):
+            r_version = said.get("r_version", "")
+            told = (said[key] for key in ("base", "language", "language_version", "platform"))
+            for value in (*told, r_version, *channels):
                 _text(value)
             return Snapshot(
                 environment=environment,
@@ -47,6 +50,7 @@ class SnapshotJson:
                 base=said["base"],
                 language=said["language"],
                 language_version=said["language_version"],
+                r_version=r_version,
                 platform=said["platform"],
                 channels=channels,
                 packages=tuple(Package(**each) for each in listed),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import os
 import threading
 import time
@@ -17,37 +18,49 @@ from typing import Any
 
 from .. import inventory
 from ..actions.asked import asked_in
+from ..actions.asked_of_r import asked_of_r
 from ..actions.check_conda import shadow_sentences
 from ..actions.loaded import Module, Restart, stale
-from ..actions.observe import observe
-from ..actions.record import record
+from ..actions.note import note
 from ..errors import VenvoyError
 from ..model import Actor, Asked, Environment
-from ..session import Line, Message, Say, Session
+from ..session import Line, Message, Say, Session, listed
+from ..settings import policy
 from ..store import Store
 from .requests import Context, answer, completed
 from .views.running import restart_sentence
 
 SETTLED = 1.0
 """Seconds without a change after which an installer is taken to be done."""
+IN_A_CELL = 10.0
+"""The same while a cell runs that does not say what it does: between two packages an installer changes nothing."""
 LOOKS = 1.0
 """Seconds between two looks at the stamps; a note from the guest wakes us at once."""
 SOON = 0.25
 """Seconds after a start before the first look, which should not keep the kernel waiting."""
+PATIENCE = 60.0
+"""Seconds that writing the final state may take before its kernel is given up without (a file server that is dead)."""
 
 
 @dataclass
 class _Pending:
-    """What waits to be written: since when the stamps are still, and who is known to have asked for what."""
+    """What waits to be written: since when the stamps are still, and who is known to have asked for what.
+
+    `of_others` says that it may be the doing of another kernel's cell.
+    """
 
     since: float
     actor: Actor = field(default_factory=lambda: Actor(kind="terminal"))
     asked: tuple[Asked, ...] = ()
+    of_others: bool = False
 
 
 @dataclass
 class Attendant:
-    """From `listen` to `stop` the guest of `session` is heard, and from `watch` on its environment is recorded."""
+    """From `listen` to `stop` the guest of `session` is heard, and from `watch` on its environment is recorded.
+
+    With `recording` it is while its config.yaml says so: that counts at once, also for a kernel that runs.
+    """
 
     store: Store
     env: Environment
@@ -62,11 +75,13 @@ class Attendant:
         self._lock = threading.Lock()
         self._writing = threading.Lock()
         self._installing = 0
+        self._in_a_cell = False
         self._stamp: inventory.Stamp = ()
         self._pending: _Pending | None = None
         self._line: Line | None = None
         self._thread: threading.Thread | None = None
         self._used = ""
+        self._modules: tuple[Module, ...] = ()
         self._began = self._stands()
         self._shadowed = frozenset(dict(shadow_sentences(self.env.prefix)))
 
@@ -80,7 +95,7 @@ class Attendant:
         self.session.note(env.name, notebook)
         with self._lock:
             self.env, self.notebook = env, notebook
-            self._began, self._used = self._stands(), ""
+            self._began, self._used, self._modules = self._stands(), "", ()
             self._pending = self._pending or _Pending(since=time.monotonic() - SETTLED + SOON)
         self._awake.set()
 
@@ -96,8 +111,27 @@ class Attendant:
             self._remember()
         return self._used
 
+    @property
+    def modules(self) -> tuple[Module, ...]:
+        """What the kernel has loaded of its environment, as its guest last said."""
+        return self._modules
+
+    @property
+    def began(self) -> str:
+        """What the environment was when the kernel started: another word where another was put in its place."""
+        return self._began
+
+    def restart(self) -> Restart:
+        """Why the kernel must be restarted, for somebody who asks from outside. Raises VenvoyError, OSError."""
+        return self._restart(self._now(), self._modules)
+
+    def _now(self) -> Environment:
+        """The environment as it is now, in the kernel's language."""
+        now = self.store.environment(self.env.name)
+        return now.speaking(self.env.language) if now.speaks(self.env.language) else now
+
     def _remember(self) -> None:
-        if self._began == self._stands():
+        if self._began == self._stands() and self.store.environment(self.env.name).record:
             last = self.store.history(self.env.name).last()
             self._used = last.snapshot if last else ""
 
@@ -109,20 +143,25 @@ class Attendant:
         self._thread.start()
 
     def stop(self) -> None:
-        """Record the final state and stop; returns when that is written."""
+        """Record the final state and stop; returns when that is written, or cannot be in time."""
         self._stopped.set()
         self._awake.set()
         if self._line is not None:
             self._line.close()
         if self._thread is not None:
-            self._thread.join()
+            self._thread.join(PATIENCE)
 
     def ended(self) -> None:
-        """The kernel is gone: what it was installing is over."""
+        """The kernel is gone: what it was installing is over; one that only its engine has lost is to end."""
+        self.session.idle()
         with self._lock:
             self._installing = 0
+        if self._line is not None:
+            self._line.drop()
 
     def _hear(self, message: Message, say: Say) -> None:
+        if "modules" in message:
+            self._modules = _modules(message)
         if "verb" in message:
             self._answer(message, say)
         elif "complete" in message:
@@ -130,9 +169,11 @@ class Attendant:
         elif message.get("note") == "moved":
             self._compare(message, say)
         elif message.get("note") == "installing":
-            self._install(begins=bool(message["yes"]), say=say)
-        elif message.get("note") == "cell" and self.recording:
-            self._note(message)
+            self._install(begins=bool(message.get("yes")), say=say)
+        elif message.get("note") == "cell":
+            if self.recording:
+                self._note(message)
+            say({"answer": None})
 
     def _install(self, *, begins: bool, say: Say) -> None:
         """Write nothing while an installer is at work, and what was there before it first: that is not its doing."""
@@ -140,6 +181,8 @@ class Attendant:
             self._write()
         with self._lock:
             self._installing = max(0, self._installing + (1 if begins else -1))
+            self._in_a_cell = self._in_a_cell or self.session.busy()
+            self.session.installs(now=self._installing > 0)
             if self._pending is not None:
                 self._pending.since = time.monotonic()  # the cell is still to tell what was asked for
         say({"answer": None})
@@ -158,7 +201,7 @@ class Attendant:
             say({"error": f"{error.filename or self.env.name}: {error.strerror or error}"})
 
     def _complete(self, message: Message, say: Say) -> None:
-        words = [str(each) for each in message.get("words", ())]
+        words = [str(each) for each in listed(message, "words")]
         try:
             found = completed(self._context(message), str(message["complete"]), words, str(message.get("text", "")))
         except (VenvoyError, OSError):
@@ -171,7 +214,7 @@ class Attendant:
             say({"answer": None})
             return
         try:
-            restart = self._restart(self.store.environment(self.env.name), _modules(message))
+            restart = self._restart(self._now(), _modules(message))
         except (VenvoyError, OSError) as error:
             self.log.debug("venvoy: %s cannot be compared with its kernel: %s", self.env.name, error)
             restart = Restart()
@@ -206,11 +249,12 @@ class Attendant:
         return Context(
             store=self.store,
             env=env,
+            language=self.env.language,
             actor=self._actor(message),
             notebook=self.notebook,
             folder=self._folder(message),
             modules=modules,
-            restart=lambda: self._restart(self.store.environment(env.name), modules),
+            restart=lambda: self._restart(self._now(), modules),
         )
 
     def _folder(self, message: Message) -> Path:
@@ -221,13 +265,18 @@ class Attendant:
         return Path(str(message.get("cwd") or Path.cwd()))
 
     def _note(self, message: Message) -> None:
-        asked = asked_in(map(str, message.get("commands", ())))
+        asked = asked_in(map(str, listed(message, "commands"))) + self._asked_of_r(message)
         with self._lock:
             if self._pending is None:
                 self._pending = _Pending(since=time.monotonic())
             self._pending.actor = self._actor(message)
             self._pending.asked += asked
         self._awake.set()
+
+    def _asked_of_r(self, message: Message) -> tuple[Asked, ...]:
+        """What R's installers were asked for, as far as it came to be: they only warn of what they cannot do."""
+        there = {each.name for each in inventory.r_packages(self.env.prefix)}
+        return asked_of_r(message.get("called"), there)
 
     def _actor(self, message: Mapping[str, Any]) -> Actor:
         count = message.get("count")
@@ -252,18 +301,37 @@ class Attendant:
         with self._lock:
             if self._pending is None or self._installing:
                 return LOOKS
-            return min(LOOKS, max(0.05, self._pending.since + SETTLED - time.monotonic()))
+            return min(LOOKS, max(0.05, self._pending.since + self._patience() - time.monotonic()))
+
+    def _patience(self) -> float:
+        """Seconds that the stamps must be still; for ever while R builds something in a cell.
+
+        What another kernel's cell may be doing is for that one to write, as its doing; it is given the time.
+        """
+        if not self.session.busy():
+            return IN_A_CELL if self._of_others() else SETTLED
+        return math.inf if inventory.building(self.env.prefix) else IN_A_CELL
+
+    def _of_others(self) -> bool:
+        pending = self._pending
+        if pending is None or pending.actor.kind != "terminal":
+            return False
+        pending.of_others = pending.of_others or self.session.others_install(self.env.name)
+        return pending.of_others
 
     def _look(self) -> None:
         stamp = inventory.stamp(self.env.prefix)
         with self._lock:
+            if self._in_a_cell and not self.session.busy():
+                # The cell is over, and so is its installer, though it may not have said so.
+                self._in_a_cell, self._installing = False, 0
+                self.session.installs(now=False)
             if stamp != self._stamp:
                 self._stamp = stamp
                 self._pending = self._pending or _Pending(since=0)
                 self._pending.since = time.monotonic()
-            due = (
-                self._pending is not None and not self._installing and time.monotonic() - self._pending.since >= SETTLED
-            )
+            still = self._pending is not None and time.monotonic() - self._pending.since >= self._patience()
+            due = still and not self._installing
         if due and not inventory.unsettled(self.env.prefix, now=time.time_ns()):
             self._write()
 
@@ -280,12 +348,12 @@ class Attendant:
     def _record(self, pending: _Pending, *, patience: float) -> None:
         try:
             with self.store.held(self.env.name, timeout=patience):
-                record(
-                    self.store.history(self.env.name),
-                    lambda: observe(self.store, self.env),
-                    actor=pending.actor,
-                    asked=pending.asked,
-                )
+                # Another process may have given it another image since the kernel started.
+                env = self.store.environment(self.env.name)
+                if not (env.record or policy().record):
+                    self._used = ""
+                    return
+                note(self.store, env, actor=pending.actor, asked=pending.asked)
         except TimeoutError:
             # A `venvoy` command is at work in this environment; it records by itself, and we look again after it.
             with self._lock:

@@ -6,37 +6,26 @@ import contextlib
 import json
 import os
 import signal
-import sys
 import uuid
 from pathlib import Path
 
-from .. import runtimes, settings
+from .. import settings
 from ..actions.launch import Kernel, kernel_job, kernel_of
-from ..errors import InvalidInput, NotPermitted, VenvoyError
+from ..actions.permission import within_policy
+from ..actions.start_of import start_of
+from ..errors import InvalidInput, NotPermitted
 from ..session import create
 from ..store import Store
-from .shims import Shim
+from .kernelspecs import half
+from .shims import Shim, contained
 
 _PASSED = (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
 
 
-_USAGE = "usage: venvoy kernel NAME -f CONNECTION_FILE [ARGUMENT]..."
-
-
-def kernel(words: list[str]) -> int:
-    """What `venvoy kernel` does with its words; returns the exit code."""
-    if len(words) < 3 or words[1] != "-f":
-        sys.stderr.write(f"{_USAGE}\n")
-        return 2
-    try:
-        return run_kernel(words[0], Path(words[2]), tuple(words[3:]))
-    except VenvoyError as error:
-        sys.stderr.write(f"venvoy: {error}\n")
-        return error.exit_code
-
-
-def run_kernel(name: str, connection_file: Path, arguments: tuple[str, ...] = ()) -> int:
+def run_kernel(name: str, connection_file: Path, arguments: tuple[str, ...] = (), *, language: str = "") -> int:
     """Run the kernel of an environment on a connection file that the client wrote; returns its exit code.
+
+    It is that of the environment's own language unless another one that it speaks is named.
 
     The kernel has a session of its own, so a signal that the client sends, to us or to our whole group, reaches it
     through us and once. When we are killed the shim ends it.
@@ -44,24 +33,33 @@ def run_kernel(name: str, connection_file: Path, arguments: tuple[str, ...] = ()
     client = os.getppid()
     store = Store(settings.current())
     policy = settings.policy()
-    env = store.environment(name)
+    env = within_policy(half(store.environment(name), language), policy)
     kernel = kernel_of(store, env)
     _check(policy, kernel, connection_file)
     session = create(store.settings.runtime, uuid.uuid4().hex)
     with contextlib.ExitStack() as ending:
         ending.callback(session.remove)
+        file = connection_file.absolute()
+        if env.container:
+            from .relay import connection_inside
+
+            file, relay = connection_inside(file, session)
+            if relay:
+                ending.callback(relay.close)
         job = kernel_job(
             store,
             env,
             kernel,
-            connection_file=connection_file.absolute(),
+            connection_file=file,
             session=session.folder,
             variables=os.environ,
             policy=policy,
             arguments=arguments,
         )
-        shim = Shim(runtimes.get(env.runtime).command(env, job), base=os.environ, forget=(session.folder,))
+        command = start_of(env, job, policy)
+        shim = Shim(command, base=os.environ, forget=(session.folder,), contained=contained(env, job))
         ending.callback(shim.let_go)
+        _pass_on(shim)
         # The kernel starts while we learn to attend it.
         from .attendant import Attendant
 
@@ -72,12 +70,16 @@ def run_kernel(name: str, connection_file: Path, arguments: tuple[str, ...] = ()
         return _held(shim, client)
 
 
-def _held(shim: Shim, client: int) -> int:
-    """Pass signals on until the kernel ends, or the client does; who ignores hang-ups (nohup) is to outlive it."""
-    alone = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+def _pass_on(shim: Shim) -> None:
+    """Pass every signal on from now on; one that we were started to ignore stays ignored."""
     for signum in _PASSED:
         if signal.getsignal(signum) is not signal.SIG_IGN:
             signal.signal(signum, lambda number, _frame: shim.send(number))
+
+
+def _held(shim: Shim, client: int) -> int:
+    """Wait until the kernel ends, or the client does; who ignores hang-ups (nohup) is to outlive it."""
+    alone = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
     while shim.wait(0.5) is None and (alone or os.getppid() == client):
         pass
     shim.let_go()
@@ -97,4 +99,5 @@ def _check(policy: settings.Policy, kernel: Kernel, connection_file: Path) -> No
     if policy.encryption and not encrypted:
         raise NotPermitted("kernels must speak encrypted here, and the client brought no keys")
     if encrypted and not kernel.encrypts:
-        raise NotPermitted(f"the client wants to speak encrypted, which ipykernel {kernel.version} does not understand")
+        speaks = f"{kernel.name} {kernel.version}"
+        raise NotPermitted(f"the client wants to speak encrypted, which {speaks} does not understand")

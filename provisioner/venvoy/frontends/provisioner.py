@@ -15,18 +15,21 @@ from jupyter_client.manager import KernelManager
 from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 from traitlets import Bool, Enum, Float, Unicode
 
-from .. import runtimes, settings
+from .. import settings
 from ..actions.launch import Kernel, kernel_job, kernel_of
+from ..actions.permission import within_policy
+from ..actions.start_of import start_of
 from ..errors import InvalidInput, KernelUnusable, NotPermitted, VenvoyError
 from ..model import Environment
 from ..session import Session, create
 from ..store import Store
-from .kernelspecs import KEY
-from .shims import Shim
+from .kernelspecs import KEY, half
+from .shims import Shim, contained
 
 if TYPE_CHECKING:
     from .attendant import Attendant
     from .binding import Bound
+    from .relay import Relay
 
 _PORTS = ("shell_port", "iopub_port", "stdin_port", "hb_port", "control_port")
 _NAP = 0.005
@@ -56,6 +59,7 @@ class EnvironmentProvisioner(LocalProvisioner):
         self._shim: Shim | None = None
         self._session: Session | None = None
         self._attendant: Attendant | None = None
+        self._relay: Relay | None = None
         self._restarting = False
         self._wanted_dead = False
         # A kernelspec carries the places of its environment where they are not the usual ones.
@@ -64,6 +68,11 @@ class EnvironmentProvisioner(LocalProvisioner):
     @property
     def has_process(self) -> bool:
         return self._shim is not None
+
+    @property
+    def attendant(self) -> Attendant | None:
+        """Who attends the kernel, for whoever asks about it; None while none runs."""
+        return self._attendant
 
     def binding(self, notebook: Path) -> Bound | None:
         """What that notebook, an absolute path, is to say of the environment it runs in; None where none runs."""
@@ -115,6 +124,7 @@ class EnvironmentProvisioner(LocalProvisioner):
         manager = cast("KernelManager", self.parent)
         policy = settings.policy()
         env = await asyncio.to_thread(self._store.environment, self._environment_name())
+        env = within_policy(half(env, self._said().get("language")), policy)
         kernel = await asyncio.to_thread(kernel_of, self._store, env)
         self._session = create(self._store.settings.runtime, self.kernel_id)
         self._session.clear()
@@ -127,26 +137,48 @@ class EnvironmentProvisioner(LocalProvisioner):
             self._store,
             env,
             kernel,
-            connection_file=Path(manager.connection_file).absolute(),
+            connection_file=await asyncio.to_thread(self._connection_file, manager, env),
             session=self._session.folder,
             variables=kwargs["env"],
             policy=policy,
             cwd=Path(kwargs["cwd"]) if kwargs.get("cwd") else None,
             arguments=arguments,
         )
-        self._command = runtimes.get(env.runtime).command(env, job)
+        self._command = await asyncio.to_thread(start_of, env, job, policy)
+        self._contained = contained(env, job)
         self._env = env
         self._recording = self.record or bool(policy.record)
         return kwargs | {"cmd": list(self._command.argv)}
 
+    def _connection_file(self, manager: KernelManager, env: Environment) -> Path:
+        """The file that the kernel reads; one in a container has its own, and a relay where its client wants ports."""
+        file = Path(manager.connection_file).absolute()
+        if env.container is None or self._session is None:
+            return file
+        from .relay import connection_inside
+
+        self._close_relay()
+        inside, self._relay = connection_inside(file, self._session)
+        return inside
+
+    def _close_relay(self) -> None:
+        relay, self._relay = self._relay, None
+        if relay is not None:
+            relay.close()
+
     def _environment_name(self) -> str:
-        named = self.environment or (self.kernel_spec.metadata.get(KEY) or {}).get("environment", "")
+        named = self.environment or self._said().get("environment", "")
         if not named:
             raise KernelUnusable(
                 "the kernelspec names no environment",
                 hint="make one with: venvoy init NAME, and choose its kernel",
             )
         return str(named)
+
+    def _said(self) -> dict[str, Any]:
+        """What its kernelspec says to us."""
+        said = self.kernel_spec.metadata.get(KEY)
+        return said if isinstance(said, dict) else {}
 
     def _choose_channels(self, manager: KernelManager, transport: str, session: Session) -> None:
         if transport == "ipc":
@@ -168,9 +200,11 @@ class EnvironmentProvisioner(LocalProvisioner):
         if kernel.encrypts:
             return wanted
         if wanted == "required" or getattr(manager, "curve_publickey", None) is not None:
+            newer = f"give it a newer one: venvoy install {env.name} 'ipykernel>=7.3'"
+            speaks = f"{kernel.name} {kernel.version} in {env.name!r}"
             raise NotPermitted(
-                f"this connection is encrypted, which ipykernel {kernel.version} in {env.name!r} does not understand",
-                hint=f"give it a newer one: venvoy install {env.name} 'ipykernel>=7.3'",
+                f"this connection is encrypted, which {speaks} does not understand",
+                hint=newer if env.language == "python" else "its Unix sockets are the user's own: transport ipc",
             )
         return "disabled"
 
@@ -179,7 +213,7 @@ class EnvironmentProvisioner(LocalProvisioner):
         manager = cast("KernelManager", self.parent)
         self._wanted_dead = False
         forget = (Path(manager.connection_file).absolute(), self._session.folder)
-        self._shim = Shim(self._command, base=given, forget=forget)
+        self._shim = Shim(self._command, base=given, forget=forget, contained=self._contained)
         if self._attendant is None:
             # The kernel starts while we learn to attend it.
             from .attendant import Attendant
@@ -201,6 +235,7 @@ class EnvironmentProvisioner(LocalProvisioner):
         deadline = time.monotonic() + self.launch_timeout
         while not self._session.ready():
             if self._shim.code() is not None:
+                await asyncio.to_thread(self._refuse_unusable)
                 raise KernelUnusable(
                     f"the kernel of {self._env.name!r} {self._shim.ending()} before it was ready:\n"
                     f"{self._shim.last_lines()}",
@@ -215,6 +250,16 @@ class EnvironmentProvisioner(LocalProvisioner):
             await asyncio.sleep(_NAP)
         self.pid = self.pgid = self._shim.pid
         self._attendant.watch()
+
+    def _refuse_unusable(self) -> None:
+        """Say what stood in a container's way: its image is gone, a folder, the engine."""
+        from ..actions.check_container import of_container
+
+        if not self._env.container:
+            return
+        found = next((each for each in of_container(self._store, self._env) if each.severity == "error"), None)
+        if found:
+            raise KernelUnusable(found.message, hint=f"mend it: {found.mend}")
 
     # ---- life
 
@@ -288,6 +333,7 @@ class EnvironmentProvisioner(LocalProvisioner):
         attendant, self._attendant = self._attendant, None
         if attendant is not None:
             attendant.stop()
+        self._close_relay()
         session, self._session = self._session, None
         if session is not None:
             session.remove()

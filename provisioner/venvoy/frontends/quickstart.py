@@ -42,9 +42,11 @@ def quickstart(*, keep: bool, say: Say, runtime: Kind = "venv", on_line: OnLine 
     environments are removed at the end. Raises VenvoyError as the steps do.
     """
     store = Store(settings.current())
+    for name in (NAME, COPY):
+        kernelspecs.refuse_another(store, kernelspecs.spec_name(name))
     say(f"[1/6] Making the environment {NAME!r} …")
     env = create(store, Plan(name=NAME, runtime=runtime, force=True), actor=_ACTOR, on_line=on_line)
-    say(f"      Python {env.python_version} in {env.prefix}")
+    say(f"      {env.language_name} {env.language_version} in {env.prefix}")
     kernel = kernel_of(store, env)
     kernelspecs.write(kernelspecs.spec(store, env, encrypts=kernel.encrypts))
     say(f"      its kernel in Jupyter: {env.name} (venvoy)")
@@ -64,7 +66,7 @@ def quickstart(*, keep: bool, say: Say, runtime: Kind = "venv", on_line: OnLine 
     _compare(store, env, restored.environment, say)
     if not keep:
         for each in (env, restored.environment):
-            kernelspecs.remove(each.name)
+            kernelspecs.remove(store, each.name)
             delete(store, each, record=True)
         return 0
     say(_next_steps(notebook, frozen.path, runtime))

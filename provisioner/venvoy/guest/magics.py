@@ -8,7 +8,7 @@ import sys
 from . import wire
 
 MAGICS = {
-    "freeze": "Lock what is installed now, every package with its url and hash, into pylock.toml.",
+    "freeze": "Lock what is installed now, every package with its url and hash.",
     "status": "Say how this environment stands against its last freeze.",
     "history": "Show every change of this environment, with when and who.",
     "diff": "Compare two states of this environment.",
@@ -67,19 +67,30 @@ def offer(shell, attendant):
     shell.input_transformers_cleanup.insert(0, lambda lines: understood(lines, shell.user_ns))
 
 
+def numbered(shell, result):
+    """The number that the user sees of the cell with that result; None stands for the cell that runs now.
+
+    IPython 9 counts on before it runs a cell, and older ones after it; these give a result no number where the cell is
+    not kept in their history, and then they do not count on.
+    """
+    result = result or getattr(shell.displayhook, "exec_result", None)
+    count = getattr(result, "execution_count", None)
+    return shell.execution_count if count is None else count
+
+
 class Answer(dict):
     """What a magic returns: the data as a dict, shown as a table; the cell that asked has shown it already."""
 
     def __init__(self, answer, shell):
         super().__init__(answer["data"])
         self._bundle = {"text/plain": answer["text"], "text/html": answer["html"]}
-        self._shell, self._shown_by = shell, shell.execution_count
+        self._shell, self._shown_by = shell, numbered(shell, None)
 
     def __repr__(self):
         return self._bundle["text/plain"]
 
     def _ipython_display_(self):
-        if self._shown_by != self._shell.execution_count:
+        if self._shown_by != numbered(self._shell, None):
             self.show()
         self._shown_by = None
 
@@ -92,7 +103,7 @@ class Answer(dict):
 
 def _magic(shell, attendant, verb, help_):
     def magic(line):
-        return _asked(shell, attendant.ask(verb, _words(line), shell.execution_count))
+        return _asked(shell, attendant.ask(verb, _words(line), numbered(shell, None)))
 
     magic.__name__ = "env_%s" % verb
     magic.__doc__ = "%s\n\nMore: %%env-%s --help" % (help_, verb)
@@ -161,7 +172,7 @@ def _asked(shell, answers):
                 break
             if "error" in said:
                 raise _error("\n".join(part for part in (said["error"], said.get("hint")) if part))
-            bundle = {"text/plain": said["progress"]}
+            bundle = _meter(said["progress"])
             if progress is None:
                 progress = display(bundle, raw=True, display_id=True)
             else:
@@ -170,9 +181,15 @@ def _asked(shell, answers):
         raise _error("whoever records this environment cannot be reached: %s" % error) from None
     finally:
         if progress is not None:
-            progress.update({"text/plain": ""}, raw=True)
+            progress.update(_meter(""), raw=True)
     answer.show()
     return answer
+
+
+def _meter(text):
+    from html import escape
+
+    return {"text/plain": text, "text/html": "<div>%s</div>" % escape(text) if text else ""}
 
 
 def _error(text):

@@ -13,6 +13,7 @@ class Modules:
         self.folders.update({each.rstrip(os.sep) + os.sep: True for each in lent})
         self.seen, self.count, self.looked = {}, 0, time.time()
         self.look()
+        self.known = len(self.seen)
 
     def begin(self):
         """A cell begins: what it loads is not loaded yet."""
@@ -29,6 +30,11 @@ class Modules:
                 if name not in self.seen or self.seen[name][0] is not spec:
                     self.seen[name] = (spec, before, now)
         self.count = len(sys.modules)
+
+    def news(self):
+        """Whether something was loaded since this was asked for the last time."""
+        before, self.known = self.known, len(self.seen)
+        return self.known != before
 
     def told(self):
         """What can be said of each: version or None, file below its folder, and between which times it was loaded."""

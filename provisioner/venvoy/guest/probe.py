@@ -16,6 +16,7 @@ def look():
     libc = "-".join(platform.libc_ver())
     build = [sys.implementation.name, sys.version, platform.system(), platform.machine(), libc]
     return {
+        "path": sys.executable,
         "version": version,
         "abi": "%s%d%d%s%s" % (implementation, sys.version_info[0], sys.version_info[1], threaded, debug),
         "platform": "%s-%s" % (platform.system().lower(), platform.machine()),

@@ -2,9 +2,13 @@
 
 import os
 import re
+import signal
 import sys
+import threading
+import time
 
 from . import magics, wire
+from .hints import Hints
 from .modules import Modules
 
 _INSTALLER = re.compile(r"\b(pip3?|uv|conda|mamba|micromamba)\b.*\b(install|add|uninstall|remove)\b")
@@ -18,8 +22,21 @@ def start(shell, folder):
     shell.events.register("pre_run_cell", watch.before)
     shell.events.register("post_run_cell", watch.after)
     watch.listen()
+    if os.environ.get("VENVOY_CONTAINER"):
+        threading.Thread(target=end_with, args=(folder,), name="venvoy-lifeline", daemon=True).start()
     magics.offer(shell, magics.Attendant(folder, modules))
     sys.meta_path.append(Extension)
+
+
+def end_with(folder):
+    """End when whoever attends us has: an engine that was killed leaves its containers running, and nobody else can."""
+    try:
+        wire.hold(folder)
+    except OSError:
+        return  # nobody attends us
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(1)
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def places():
@@ -57,6 +74,7 @@ class Watch:
         self.word = os.path.join(folder, "word")
         self.stamp, self.commands, self.cell = None, [], None
         self.compared, self.said = self.look(), ""
+        self.hints = Hints()
         self.failed = False
 
     def look(self):
@@ -92,7 +110,15 @@ class Watch:
             moved = self.stamp is not None and self.look() != self.stamp
             commands = self.commands or (self.written() if moved else [])
             if moved or commands:
-                self.tell(commands, moved, result.execution_count)
+                self.tell(commands, moved, magics.numbered(self.shell, result))
+            if self.modules.news():
+                wire.tell(self.folder, {"note": "loaded", "modules": self.modules.told()})
+            self.hints.after(
+                getattr(self.cell, "raw_cell", None) or "",
+                result.error_in_exec,
+                self.shell.user_ns.get("_exit_code"),
+                bool(self.written()),
+            )
         except Exception as error:
             self.complain(error)
 

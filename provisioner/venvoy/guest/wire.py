@@ -35,6 +35,14 @@ def ask(folder, message, patience=None):
     raise ConnectionError("whoever attends this kernel went away")
 
 
+def hold(folder):
+    """Hold the line until whoever attends us hangs up, or is no more."""
+    with _connected(folder) as line:
+        line.settimeout(None)
+        while line.recv(4096):
+            pass
+
+
 def _connected(folder):
     line = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     line.settimeout(PATIENCE)

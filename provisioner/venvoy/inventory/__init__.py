@@ -6,20 +6,27 @@ import os
 import re
 from pathlib import Path
 
+from .. import files
 from ..model import Package
-from . import conda_meta, dist_info
+from . import conda_meta, description, dist_info
+from .description import Description
 from .dist_info import Distribution
 
 Stamp = tuple[tuple[str, int], ...]
 
 __all__ = [
+    "LIBRARY",
+    "Description",
     "Distribution",
     "Stamp",
+    "building",
     "distributions",
     "from_conda",
     "names",
     "packages",
+    "r_packages",
     "site_folders",
+    "size",
     "stamp",
     "unsettled",
 ]
@@ -28,6 +35,8 @@ YOUNG = 50_000_000
 """Nanoseconds within which a folder may change twice without its time telling (kernels with coarse clocks)."""
 AT_WORK = 30_000_000_000
 """Nanoseconds for which a half-removed package means an installer at work; later it is the trace of one that died."""
+LIBRARY = "R"
+"""The folder of a prefix in which its R packages lie."""
 _VERSION = re.compile(r"^version(?:_info)?\s*=\s*(3\.[0-9]+)", re.MULTILINE)
 
 
@@ -57,7 +66,15 @@ def unsettled(prefix: Path, *, now: int) -> bool:
     if any(now - _moved(folder) < YOUNG for folder in folders):
         return True
     moving = [folder for folder in folders if now - _moved(folder) < AT_WORK]
-    return any(name.startswith("~") for folder in moving for name in os.listdir(folder))
+    return any(name.startswith(("~", description.LOCK)) for folder in moving for name in os.listdir(folder))
+
+
+def building(prefix: Path) -> bool:
+    """Whether R has a package under way in the prefix's library, or was cut short in it."""
+    try:
+        return any(name.startswith(description.LOCK) for name in os.listdir(prefix / LIBRARY))
+    except OSError:
+        return False
 
 
 def distributions(prefix: Path) -> tuple[Distribution, ...]:
@@ -67,6 +84,22 @@ def distributions(prefix: Path) -> tuple[Distribution, ...]:
         for distribution in dist_info.read(folder):
             found.setdefault(distribution.name, distribution)
     return tuple(found[name] for name in sorted(found))
+
+
+def size(prefix: Path) -> int:
+    """The bytes on disk below a prefix; files that uv's cache holds as well (hard links) are counted in full."""
+    seen: set[tuple[int, int]] = set()
+    total = 0
+    for folder, _, names in os.walk(prefix.resolve()):
+        for name in names:
+            try:
+                found = os.lstat(os.path.join(folder, name))  # noqa: PTH118  # tens of thousands of files
+            except FileNotFoundError:  # an installer is at work
+                continue
+            if (key := (found.st_dev, found.st_ino)) not in seen:
+                seen.add(key)
+                total += found.st_blocks * 512
+    return total
 
 
 def names(prefix: Path) -> dict[str, str]:
@@ -87,14 +120,20 @@ def packages(prefix: Path) -> tuple[Package, ...]:
     the disk counts, and the conda package is not there any more whatever its record says.
     """
     found = distributions(prefix)
+    by_r = [each.package() for each in r_packages(prefix)]
     if not conda_meta.is_prefix(prefix):
-        return tuple(each.package() for each in found)
+        return tuple(sorted([*(each.package() for each in found), *by_r]))
     records = conda_meta.records(prefix)
     shadowed = {each.name for each in conda_meta.shadowed(prefix, records)}
     held = [each for each in records if each.name not in shadowed]
     owned = {str(prefix / each.metadata) for each in held if each.metadata}
     own = [each.package() for each in found if not owned.intersection(_metadata(each))]
     return tuple(sorted([*(each.package() for each in held), *own]))
+
+
+def r_packages(prefix: Path) -> tuple[Description, ...]:
+    """What is in the prefix's R library, by name."""
+    return tuple(description.read(prefix / LIBRARY))
 
 
 def from_conda(prefix: Path) -> frozenset[str]:
@@ -113,14 +152,14 @@ def _metadata(distribution: Distribution) -> tuple[str, str]:
 
 def _watched(prefix: Path) -> tuple[Path, ...]:
     """Every folder in which something moves when a package comes or goes."""
-    conda = prefix / conda_meta.FOLDER
-    return (*site_folders(prefix), *((conda,) if conda.is_dir() else ()))
+    others = (prefix / conda_meta.FOLDER, prefix / LIBRARY)
+    return (*site_folders(prefix), *(each for each in others if each.is_dir()))
 
 
 def _version(prefix: Path) -> str:
     """The minor version that pyvenv.cfg names, as in "3.12", or ""."""
     try:
-        found = _VERSION.search((prefix / "pyvenv.cfg").read_text("utf-8", "replace"))
+        found = _VERSION.search(files.content(prefix / "pyvenv.cfg").decode("utf-8", "replace"))
     except OSError:
         return ""
     return found[1] if found else ""

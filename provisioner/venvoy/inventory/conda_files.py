@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from .. import files
 from . import conda_meta
 from .conda_meta import Owned, Record
 from .recorded import Audit, Deviation
@@ -90,7 +91,7 @@ def _looked(prefix: Path, todo: tuple[Record, Owned, str], on_file: Callable[[in
     record, path, expected = todo
     place = prefix / path.path
     try:
-        with place.open("rb") as stream:
+        with files.opened(place) as stream:
             found = hashlib.file_digest(stream, "sha256").hexdigest()
             size = stream.tell()
     except OSError:

@@ -164,7 +164,7 @@ def public(address: str) -> str:
 def unfinished(prefix: Path) -> Mapping[str, Any] | None:
     """What the prefix was to become when the engine was cut short, None where it was not."""
     try:
-        said = json.loads((prefix / FOLDER / UNFINISHED).read_text("utf-8"))
+        said = json.loads(files.content(prefix / FOLDER / UNFINISHED))
     except FileNotFoundError:
         return None
     except (OSError, ValueError):
@@ -177,7 +177,7 @@ def _taken_over(prefix: Path, record: Record) -> bool:
     if not (prefix / record.metadata).exists():
         return True
     try:
-        by = (folder / "INSTALLER").read_text("utf-8", "replace").strip()
+        by = files.content(folder / "INSTALLER").decode("utf-8", "replace").strip()
         return by in ("pip", "uv") and not _is_recorded(prefix, record, folder / "RECORD")
     except OSError:
         return False
@@ -200,7 +200,7 @@ def _files(prefix: Path) -> tuple[Path, ...]:
 def _read(prefix: Path) -> Iterator[Record]:
     for file in _files(prefix):
         try:
-            data = file.read_bytes()
+            data = files.content(file)
             said = json.loads(data)
         except (OSError, ValueError, RecursionError):
             continue

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import os
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from .. import files
 from . import dist_info
 from .dist_info import Distribution
 
@@ -101,8 +103,8 @@ def _husk(folder: Path) -> Distribution:
 def _missing(one: Distribution, listed: _Listing) -> tuple[str, ...]:
     """The files that RECORD names and that are not there; compiled ones come back by themselves."""
     try:
-        with open(f"{one.path}/RECORD", encoding="utf-8", errors="replace", newline="") as stream:  # noqa: PTH123
-            recorded = [row[0] for row in csv.reader(stream) if row]
+        text = files.content(f"{one.path}/RECORD").decode("utf-8", "replace")
+        recorded = [row[0] for row in csv.reader(io.StringIO(text, newline="")) if row]
     except (OSError, csv.Error):
         return ()
     parent = os.path.dirname(one.path)  # noqa: PTH120  # strings: a RECORD may have thousands of lines

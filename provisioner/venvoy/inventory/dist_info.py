@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
+from .. import files
 from ..model import Origin, Package
 
 _NAME = re.compile(rb"^Name:[ \t]*(\S+)", re.MULTILINE)
@@ -21,6 +22,8 @@ _REQUIRES = re.compile(rb"^Requires-Dist:[ \t]*(.+)$", re.MULTILINE)
 _TAG = re.compile(r"^Tag:[ \t]*([^\s-]+)-([^\s-]+)-([^\s-]+)", re.MULTILINE)
 _SEPARATORS = re.compile(r"[-_.]+")
 _SECRET = re.compile(r"auth|cred|key|pass|secret|sig|token", re.IGNORECASE)
+_LONGEST = 1 << 20
+"""Bytes that are read of a METADATA or a direct_url.json; the head that counts has some thousands."""
 _PRINTABLE = "".join(map(chr, range(0x21, 0x7F)))
 
 
@@ -155,22 +158,16 @@ def _head(path: str) -> bytes | None:
 
 
 def _bytes(path: str) -> bytes | None:
-    """The content of a small file, in as few steps as there are: a snapshot takes two of these a distribution."""
+    """The content of a small file; a snapshot takes two of these a distribution."""
     try:
-        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        return files.beginning(path, _LONGEST)
     except OSError:
         return None
-    try:
-        return os.read(handle, os.fstat(handle).st_size)
-    except IsADirectoryError:
-        return None
-    finally:
-        os.close(handle)
 
 
 def _read(path: Path) -> str:
     try:
-        return path.read_text("utf-8", "replace")
+        return files.content(path).decode("utf-8", "replace")
     except OSError:
         return ""
 
@@ -195,7 +192,9 @@ def public_address(url: str) -> str:
     query = parts.query
     if _SECRET.search(query):
         query = urlencode([(key, value) for key, value in parse_qsl(query, True) if not _SECRET.search(key)])
-    return _ascii(urlunsplit(parts._replace(netloc=kept, query=query)))
+    said = urlunsplit(parts._replace(netloc=kept, query=query))
+    # urllib writes no "//" for a scheme that it does not know, such as git+file.
+    return _ascii(said if "://" in said or "://" not in url else said.replace(":", "://", 1))
 
 
 def _ascii(text: str) -> str:

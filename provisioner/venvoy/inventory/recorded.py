@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from .. import files
 from .dist_info import Distribution
 
 Kind = Literal["changed", "missing", "extra"]
@@ -88,7 +89,7 @@ class Audit:
 def rows(distribution: Distribution) -> tuple[Row, ...]:
     """The lines of the distribution's RECORD; none where there is no RECORD."""
     try:
-        text = (distribution.folder / "RECORD").read_bytes().decode("utf-8", "replace")
+        text = files.content(distribution.folder / "RECORD").decode("utf-8", "replace")
     except OSError:
         return ()
     return _rows(text)
@@ -173,7 +174,7 @@ def _look(one: Distribution, row: Row, written_for: Mapping[str, str]) -> _Look:
     try:
         if row.script:
             return _look_at_script(one, row, path, written_for)
-        with path.open("rb") as stream:
+        with files.opened(path) as stream:
             found = hashlib.file_digest(stream, "sha256").hexdigest()
             size = stream.tell()
     except OSError:
@@ -184,7 +185,7 @@ def _look(one: Distribution, row: Row, written_for: Mapping[str, str]) -> _Look:
 
 def _look_at_script(one: Distribution, row: Row, path: Path, written_for: Mapping[str, str]) -> _Look:
     """A script is compared as it was when it was recorded: its first line moves with the environment."""
-    text = path.read_bytes()
+    text = files.content(path)
     found = hashlib.sha256(text).hexdigest()
     if found != row.sha256 and text.startswith(b"#!") and b"\0" not in text:
         before = text
@@ -227,7 +228,7 @@ def _top_level(one: Distribution) -> Iterator[str]:
     yield one.folder.name
     for place in (one.folder / "top_level.txt", one.folder.with_suffix(".txt")):
         try:
-            yield from place.read_text("utf-8", "replace").split()
+            yield from files.content(place).decode("utf-8", "replace").split()
         except OSError:
             continue
 

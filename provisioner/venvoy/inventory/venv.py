@@ -8,6 +8,8 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from .. import files
+
 SHEBANG = re.compile(
     rb"""\A\#!(?:
         (?P<plain>/\S*/bin/python[\w.]*)(?P<options>[ \t][^\n]*)?\n
@@ -29,7 +31,7 @@ _ENOUGH = 4096
 def settings(prefix: Path) -> Mapping[str, str]:
     """The keys and values of pyvenv.cfg; empty where there is none."""
     try:
-        lines = (prefix / "pyvenv.cfg").read_text("utf-8", "replace").splitlines()
+        lines = files.content(prefix / "pyvenv.cfg").decode("utf-8", "replace").splitlines()
     except OSError:
         return {}
     pairs = (line.partition("=") for line in lines)
@@ -68,8 +70,7 @@ def written_for(prefix: Path, *, bases: bool = False) -> Mapping[str, int]:
 
 def _places(script: Path, *, bases: bool) -> Iterator[str]:
     try:
-        with script.open("rb") as stream:
-            text = stream.read(-1 if script.name.startswith("activate") else _ENOUGH)
+        text = files.content(script) if script.name.startswith("activate") else files.beginning(script, _ENOUGH)
     except OSError:
         return
     if script.name.startswith("activate"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Iterable, Mapping
 from importlib.util import find_spec
@@ -13,7 +14,9 @@ from ..engine.request import Failure, Pin, Request, dumped
 from ..errors import CommandFailed, InvalidInput, RuntimeUnavailable, VenvoyError
 from ..model import Job, Package, Progress
 
-EXTRA = "pip install 'venvoy[conda]'"
+_EXTRA = "pip install 'venvoy[conda]'"
+_OF_INSTALL_SH = re.compile(r"venv-[0-9]{8}T[0-9]{6}Z-[0-9]+")
+"""The folders that install.sh makes; the `pip` on the user's PATH is another Python's."""
 _HINTS: Mapping[Failure, str] = {
     "unsatisfiable": "ask for other versions, or look in another channel: --channel NAME\n"
     "what only the Python index has: venvoy install NAME --pip PACKAGE",
@@ -34,12 +37,19 @@ def embedded() -> bool:
         return False
 
 
+def extra(prefix: str = sys.prefix) -> str:
+    """The command that adds the engine to the Python of that prefix, which venvoy runs in."""
+    if _OF_INSTALL_SH.fullmatch(Path(prefix).resolve().name):
+        return "sh install.sh --conda, in the folder that venvoy was installed from"
+    return _EXTRA
+
+
 def needed(otherwise: str = "what is here: venvoy package-managers") -> None:
     """Raise RuntimeUnavailable where the engine is not installed; `otherwise` is what helps besides adding it."""
     if not embedded():
         raise RuntimeUnavailable(
             "conda packages need the conda engine, which is not installed beside venvoy",
-            hint=f"add it to the Python that venvoy runs in: {EXTRA}\n{otherwise}".strip(),
+            hint=f"add it to the Python that venvoy runs in: {extra()}\n{otherwise}".strip(),
         )
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import uv
 
-from ..model import Job
+from ..model import Job, Mount
 
 UNSATISFIABLE = 1
 """What uv exits with when the index answered, and does not have what was asked for; 2 is for all that went wrong."""
@@ -30,11 +30,14 @@ def find() -> Job:
     return replace(job, variables={**job.variables, "PATH": "/nonexistent"})
 
 
-def create(folder: Path, python: Path, *, prompt: str) -> Job:
-    """Make an empty venv at `folder` on that interpreter; `prompt` is what an activated shell shows."""
-    return _job(
-        "venv", "--quiet", "--no-project", "--no-config", "--prompt", prompt, "--python", str(python), str(folder)
-    )
+def create(folder: Path, python: Path, *, prompt: str, sees_base: bool = False) -> Job:
+    """Make an empty venv at `folder` on that interpreter; `prompt` is what an activated shell shows.
+
+    With `sees_base` what the interpreter has itself can be imported in it, too.
+    """
+    more = ("--system-site-packages", "--allow-existing") if sees_base else ()
+    words = ("--quiet", "--no-project", "--no-config", *more, "--prompt", prompt, "--python", str(python), str(folder))
+    return replace(_job("venv", *words), online=False)
 
 
 def install(python: Path, *requirements: str, files: tuple[Path, ...] = (), options: tuple[str, ...] = ()) -> Job:
@@ -101,7 +104,8 @@ def from_lock(python: Path, lock: Path) -> Job:
 
     `uv pip sync` would also take away what a conda environment's own packages have brought.
     """
-    return _job("pip", "install", "--python", str(python), "--no-deps", "--requirements", str(lock), cwd=_NOWHERE)
+    job = _job("pip", "install", "--python", str(python), "--no-deps", "--requirements", str(lock), cwd=_NOWHERE)
+    return _sees(job, lock.parent)
 
 
 def lock(python: Path, requirements: Iterable[str]) -> Job:
@@ -133,15 +137,16 @@ def into(folder: Path, python: Path, requirements: Path, *, find_links: Path | N
     With `find_links` they come from that folder alone.
     """
     kept = ("--offline", "--no-index", "--find-links", str(find_links)) if find_links else ()
-    return _job(
+    job = _job(
         "pip", "install", "--python", str(python), "--target", str(folder), *kept, "--require-hashes",
         "--no-deps", "--compile-bytecode", "--requirements", str(requirements),
     )  # fmt: skip
+    return offline(_sees(job, find_links)) if find_links else job
 
 
 def offline(job: Job) -> Job:
     """The same job with what uv's cache and the files that it names have, and no network."""
-    return replace(job, variables={**job.variables, "UV_OFFLINE": "1"})
+    return replace(job, variables={**job.variables, "UV_OFFLINE": "1"}, online=False)
 
 
 def universal(python: Path, requirements: Iterable[str], *, constraints: Path) -> Job:
@@ -158,8 +163,15 @@ def universal(python: Path, requirements: Iterable[str], *, constraints: Path) -
     )  # fmt: skip
 
 
+def _sees(job: Job, folder: Path) -> Job:
+    """The same job, to which a folder of this machine is shown also where it runs in a container."""
+    return replace(job, mounts=(*job.mounts, Mount(source=folder, target=str(folder), read_only=True)))
+
+
 def _job(*words: str, stdin: str | None = None, cwd: Path | None = None, without: tuple[str, ...] = ()) -> Job:
     # Without the preview's name uv warns at every pylock.toml that it is one.
     quiet = {"UV_NO_PROGRESS": "1", "UV_PREVIEW_FEATURES": "pylock"}
     variables = {**CERTIFICATES, **quiet, "UV_PYTHON_DOWNLOADS": "never"}
-    return Job(argv=(program(), *words), variables=variables, stdin=stdin, cwd=cwd, dropped=without)
+    brought = Mount(source=Path(program()), target=program(), read_only=True)
+    argv = (program(), *words)
+    return Job(argv=argv, variables=variables, stdin=stdin, cwd=cwd, dropped=without, mounts=(brought,), online=True)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from typing import Protocol
 
 from ..errors import RuntimeUnavailable
 from ..model import Command, Environment, Job
 from .host import HostRuntime
+from .oci import OciRuntime
+from .sif import SifRuntime
 
 
 class Runtime(Protocol):
@@ -21,8 +24,30 @@ class Runtime(Protocol):
         """How the job is run in the environment on this machine."""
         ...
 
+    def deliver(self, label: str) -> Command | None:
+        """What sends a container of that label a signal, `{}` being its number; None where it gets them itself."""
+        ...
 
-RUNTIMES: dict[str, Runtime] = {runtime.name: runtime for runtime in (HostRuntime("venv"), HostRuntime("conda"))}
+    def state(self, label: str) -> Command | None:
+        """What says how a container of that label ended, as JSON; None where the process that was started does."""
+        ...
+
+    def stop(self, label: str) -> Command | None:
+        """What ends and removes a container of that label; None where nothing is left to remove."""
+        ...
+
+
+RUNTIMES: dict[str, Runtime] = {
+    runtime.name: runtime
+    for runtime in (
+        HostRuntime("venv"),
+        HostRuntime("conda"),
+        OciRuntime("docker", os.getuid(), os.getgid()),
+        OciRuntime("podman", os.getuid(), os.getgid()),
+        SifRuntime("apptainer", os.getuid()),
+        SifRuntime("singularity", os.getuid()),
+    )
+}
 
 
 def get(name: str) -> Runtime:

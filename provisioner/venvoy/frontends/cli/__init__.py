@@ -14,7 +14,7 @@ import click
 
 from ... import __version__
 from ...errors import VenvoyError
-from .output import Invocation, report
+from .output import OF_THE_DISK, Invocation, report
 
 _ENDING = (signal.SIGTERM, signal.SIGHUP)
 
@@ -53,7 +53,9 @@ SECTIONS: Mapping[str, Mapping[str, _Lazy]] = {
         "prune": _Lazy("record:prune", "Remove what is only kept for going back."),
     },
     "Carrying away": {
+        "archive": _Lazy("carrying:archive", "Carry an environment away in one file."),
         "export": _Lazy("carrying:export", "Write an environment in another format, or pack it."),
+        "build": _Lazy("building:build", "Build an image of an environment that needs nothing of venvoy."),
         "import-archive": _Lazy("importing:import_archive", "Make an environment from an archive."),
         "verify": _Lazy("proof:verify", "Say in levels how far an environment is what its lock says."),
         "stamp": _Lazy("notebooks:stamp", "Write into notebooks which environment they were run in."),
@@ -64,6 +66,9 @@ SECTIONS: Mapping[str, Mapping[str, _Lazy]] = {
         "package-managers": _Lazy(
             "package_managers:package_managers", "Show which package managers are here, and what for."
         ),
+        "runtime-info": _Lazy(
+            "runtime_info:runtime_info", "Show which container runtimes are here, and which one is taken."
+        ),
     },
     "First steps": {
         "quickstart": _Lazy("first_steps:quickstart", "See the main job done once on a real notebook."),
@@ -71,7 +76,13 @@ SECTIONS: Mapping[str, Mapping[str, _Lazy]] = {
     },
 }
 COMMANDS: Mapping[str, _Lazy] = {name: lazy for section in SECTIONS.values() for name, lazy in section.items()}
-ALIASES: Mapping[str, str] = {"create": "init", "cleanup": "delete"}
+LONG: Mapping[str, str] = {
+    **{each: each for each in ("init", "install", "remove", "freeze", "restore", "undo", "archive", "export")},
+    **{each: each for each in ("build", "verify", "repair", "configure")},
+    "import-archive": "import",
+}
+"""The commands that may take long, with what they are called where everybody sees them."""
+ALIASES: Mapping[str, str] = {"create": "init", "cleanup": "delete", "add": "install"}
 
 
 class _Venvoy(click.Group):
@@ -123,12 +134,17 @@ class _Venvoy(click.Group):
         words = tuple(sys.argv[1:] if args is None else args)
         invocation = Invocation(words=words)
         extra = {name: value for name, value in extra.items() if name != "standalone_mode"}
-        try:
-            with _orderly_end():
-                code = super().main(list(words), prog_name, standalone_mode=False, obj=invocation, **extra)
-        except (VenvoyError, TimeoutError, click.ClickException, click.Abort) as error:
-            code = report(error, invocation)
-        sys.exit(code if isinstance(code, int) else 0)
+        with _tracked(invocation):
+            try:
+                with _orderly_end():
+                    code = super().main(list(words), prog_name, standalone_mode=False, obj=invocation, **extra)
+            except (VenvoyError, TimeoutError, click.ClickException, click.Abort) as error:
+                code = report(error, invocation)
+            except OSError as error:
+                if error.errno not in OF_THE_DISK:
+                    raise
+                code = report(error, invocation)
+            sys.exit(code if isinstance(code, int) else 0)
 
 
 class _Interrupted(click.ClickException):
@@ -136,6 +152,41 @@ class _Interrupted(click.ClickException):
 
     def __init__(self) -> None:
         super().__init__("interrupted")
+
+
+class _Cancelled(click.ClickException):
+    exit_code = 128 + signal.SIGTERM
+
+    def __init__(self, why: str) -> None:
+        super().__init__(f"{why}; nothing is left half done")
+
+
+@contextmanager
+def _tracked(invocation: Invocation) -> Iterator[None]:
+    """Have everybody see of a command that takes long how far it has come, and how it ended."""
+    verb = ALIASES.get(invocation.words[0], invocation.words[0]) if invocation.words else ""
+    if verb not in LONG:
+        yield
+        return
+    from .tracked import track_of
+
+    track = invocation.track = track_of(LONG[verb], invocation.words)
+    try:
+        yield
+    except SystemExit as error:
+        code = error.code if isinstance(error.code, int) else 1
+        if code == _Cancelled.exit_code and track.cancelled:
+            report(_Cancelled(track.cancelled), invocation)
+        elif code > 128:
+            track.interrupt(code)
+        else:
+            track.succeed(code)
+        raise
+    except BaseException as error:
+        track.fail(type(error).__name__, str(error), "", 1)
+        raise
+    finally:
+        track.close()
 
 
 @contextmanager
@@ -162,8 +213,8 @@ def _orderly_end() -> Iterator[None]:
     cls=_Venvoy,
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="Every command has --help, and --output json for scripts (export: --json).\n\n"
-    "Without a name it acts on 'venvoy-env'.",
+    epilog="Every command has --help, and --output json for scripts (export and archive: --json).\n\n"
+    "Without a name it acts on 'venvoy-env'. create, add and cleanup are other words for init, install and delete.",
 )
 @click.version_option(__version__, "-V", "--version", message="venvoy %(version)s")
 @click.pass_context

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from ...actions.tiers import TIERS, Tier
 from ...formats import FORMATS
 from ...store import Store
 from .options import FILE, actor, current_store, named, patient, platform_option, usable
@@ -35,7 +36,31 @@ class _Words:
     from_history: bool
     notebooks: tuple[Path, ...]
     inputs: tuple[Path, ...]
+    tier: Tier | None
     sign: Path | None
+
+
+@click.command
+@named
+@click.option("--output", "-o", "target", metavar="FILE", help="Where to; by default ./NAME.venvoy.tar.zst.")
+@click.option("--tier", type=click.Choice(TIERS), help="How much; by default all that it needs to be made again.")
+@click.option("--notebook", "notebooks", multiple=True, type=FILE, help="A notebook that was run in it.")
+@click.option("--input", "inputs", multiple=True, type=FILE, help="A file that the notebook reads.")
+@click.option("--sign", type=FILE, metavar="KEY", help="Sign it with this SSH key.")
+@click.option("--json", "out", is_flag=True, callback=_json, help="The answer for programs, as JSON on stdout.")
+def archive(name: str, *, out: Output, **words: Any) -> None:
+    """Carry an environment away in one file.
+
+    \b
+    spec            the lock and the record; packages are fetched where it is imported
+    packages        with the file of every package: made again without network, on a base that is there
+    image           with the image as well: made again without network by any container runtime
+
+    A container environment is carried with its image, any other with its packages, unless --tier says otherwise. It is
+    the same as `venvoy export --format archive`; `venvoy import-archive` makes the environment again.
+    """  # noqa: D301  # click's own sign for lines that stay as they are
+    said = _Words(form="archive", point=None, platforms=(), builds=False, from_history=False, **words)
+    _pack(current_store(), name, said, out)
 
 
 @click.command
@@ -59,6 +84,9 @@ class _Words:
     "--notebook", "notebooks", multiple=True, type=FILE, help="rocrate, archive: a notebook that was run in it."
 )
 @click.option("--input", "inputs", multiple=True, type=FILE, help="rocrate, archive: a file that the notebook reads.")
+@click.option(
+    "--tier", type=click.Choice(TIERS), help="archive: how much of it; by default all that it needs to be made again."
+)
 @click.option("--sign", type=FILE, metavar="KEY", help="archive: sign it with this SSH key.")
 @click.option("--json", "out", is_flag=True, callback=_json, help="The answer for programs, as JSON on stdout.")
 def export(name: str, *, out: Output, **words: Any) -> None:
@@ -71,6 +99,7 @@ def export(name: str, *, out: Output, **words: Any) -> None:
     conda-lock      conda-lock.yml (CEP 37), for conda-lock, micromamba and pixi
     explicit        a list of conda packages by address and hash (CEP 23), for conda and mamba
     pixi            pixi.lock, for pixi
+    renv            renv.lock, for renv, of an R environment
     lock            the whole state as venvoy keeps it
     dockerfile      an image for Docker, Podman and others, hashes enforced
     apptainer       a definition for Apptainer and Singularity, hashes enforced
@@ -96,9 +125,10 @@ def _write(store: Store, name: str, said: _Words, out: Output) -> None:
     from ...actions.export import Order
     from ...actions.export import export as exported
     from ..views.carrying import exported_view, lacking, remarks
+    from ..views.view import counted
 
-    if said.sign:
-        raise click.UsageError("--sign is for --format archive")
+    if said.sign or said.tier:
+        raise click.UsageError("--sign and --tier are for --format archive")
     point = point_of(store, name, said.point) if said.point else None
     if point is None:
         usable(store.environment(name))
@@ -113,6 +143,7 @@ def _write(store: Store, name: str, said: _Words, out: Output) -> None:
         notebooks=said.notebooks,
         inputs=said.inputs,
     )
+    out.concerns(name)
     with out.progress("") as on_line:
         done = exported(store, name, order, actor=actor(out), on_line=on_line)
     if done.path or out.json:
@@ -121,15 +152,16 @@ def _write(store: Store, name: str, said: _Words, out: Output) -> None:
     for each in remarks(done):
         out.say(each)
     if missing := lacking(done):
-        out.warn(f"{len(missing.splitlines())} of {len(done.snapshot.packages)} packages are not in it:", hint=missing)
+        count, all_ = len(missing.splitlines()), counted(len(done.snapshot.packages), "package")
+        out.warn(f"{count} of {all_} {'is' if count == 1 else 'are'} not in it:", hint=missing)
     click.echo(done.text, nl=False)
 
 
 def _pack(store: Store, name: str, said: _Words, out: Output) -> None:
     if said.point or said.platforms or said.builds or said.from_history:
         raise click.UsageError(f"--point, --platform, --builds, --from-history are not for --format {said.form}")
-    if said.form == "tarball" and (said.notebooks or said.inputs or said.sign):
-        raise click.UsageError("--notebook, --input and --sign are for --format archive")
+    if said.form == "tarball" and (said.notebooks or said.inputs or said.sign or said.tier):
+        raise click.UsageError("--notebook, --input, --tier and --sign are for --format archive")
     if said.target == STDOUT:
         raise click.UsageError(f"{said.form} is a file: -o FILE")
     env = usable(store.environment(name))
@@ -146,14 +178,15 @@ def _pack(store: Store, name: str, said: _Words, out: Output) -> None:
                 name, tarball(store, env, target, actor=actor(out), on_progress=on_progress, on_line=on_line)
             )
         else:
-            from ...actions.archive import archive
+            from ...actions.archive import archive as packed
             from ..views.archives import archived_view
 
-            archived = archive(
+            archived = packed(
                 store,
                 env,
                 target,
                 actor=actor(out),
+                tier=said.tier,
                 notebooks=said.notebooks,
                 inputs=said.inputs,
                 sign_with=said.sign,

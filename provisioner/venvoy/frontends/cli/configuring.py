@@ -9,22 +9,29 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import click
 from packaging.requirements import InvalidRequirement, Requirement
 
 from ... import files, process
+from ...actions.note import note
+from ...actions.permission import within_policy
 from ...actions.variables import variables_from
-from ...errors import CommandFailed, InvalidInput, RuntimeUnavailable
-from ...model import Command, Environment
+from ...containers import container, mount, mount_text, written
+from ...errors import CommandFailed, InvalidInput, NotPermitted, RuntimeUnavailable
+from ...model import Command, Container, Environment
+from ...settings import policy
 from ...store import Store
 from ..views.environments import configured_view
 from . import kernels
-from .options import current_store, named, output, patient
+from .options import actor, current_store, named, output, patient
 from .output import Output
 
 CONFIG = "config.yaml"
-SETTABLE = ("env_file", "base_image", "packages", "dev_packages", "channels", "conda_packages", "read_only")
+CONTAINED = ("gpus", "cpus", "memory", "shm_size", "network", "devices", "mounts", "home", "writable")
+PLAIN = ("env_file", "base_image", "packages", "dev_packages", "channels", "conda_packages", "read_only", "record")
+SETTABLE = (*PLAIN, *CONTAINED)
 _EDITORS = ("sensible-editor", "nano", "vi")
 
 
@@ -37,8 +44,9 @@ _EDITORS = ("sensible-editor", "nano", "vi")
 def configure(name: str, given: tuple[str, ...], unset: tuple[str, ...], *, edit: bool, out: Output) -> None:
     """Show or change the settings of an environment.
 
-    The keys that can be set are env_file, base_image, packages and dev_packages, and of a conda environment channels,
-    conda_packages and read_only. Without options config.yaml is shown;
+    The keys that can be set are env_file, base_image, packages, dev_packages and record (false: kernels write nothing
+    down of what changes), and of a conda environment channels, conda_packages and read_only; of one in a container
+    gpus, cpus, memory, shm_size, network, devices, mounts, home and writable. Without options config.yaml is shown;
     in any case Jupyter's kernelspec is brought up to date. An edit with a mistake in it is refused, with its line, and
     the file stays as it was.
     """
@@ -51,7 +59,12 @@ def configure(name: str, given: tuple[str, ...], unset: tuple[str, ...], *, edit
     if given or unset:
         patient(store, name, out)
         with store.held(name):
-            env = _set(store.environment(name), _pairs(given), unset)
+            before = store.environment(name)
+            env = _set(store, before, _pairs(given), unset)
+            within_policy(env, policy())
+            if env.record and not before.record:
+                # What nobody wrote down so far is not the doing of the cell that comes next.
+                note(store, before, actor=actor(out))
             store.save(env)
     kernel = kernels.offered(store, env, out)
     file = store.folder(name) / CONFIG
@@ -77,7 +90,7 @@ def _pairs(given: tuple[str, ...]) -> dict[str, str]:
     return found
 
 
-def _set(env: Environment, given: Mapping[str, str], unset: tuple[str, ...]) -> Environment:
+def _set(store: Store, env: Environment, given: Mapping[str, str], unset: tuple[str, ...]) -> Environment:
     """The environment with other settings. Raises InvalidInput for a value that is not what its key needs."""
     minor = ".".join(env.python_version.split(".")[:2])
     said = {**dict.fromkeys(unset, ""), **given}
@@ -88,13 +101,57 @@ def _set(env: Environment, given: Mapping[str, str], unset: tuple[str, ...]) -> 
         env = replace(env, packages=_requirements(key, said[key]))
     for key in said.keys() & {"dev_packages"}:
         env = replace(env, dev_packages=_requirements(key, said[key]))
+    if contained := {key: value for key, value in said.items() if key in CONTAINED}:
+        env = replace(env, container=_container(store, env, contained))
     if "base_image" in said:
         env = replace(env, base_image=said["base_image"] or f"python:{minor}-slim")
     if "channels" in said:
         env = replace(env, channels=tuple(_words("channels", said["channels"].replace(",", " "))))
     if "conda_packages" in said:
         env = replace(env, conda_packages=tuple(_words("conda_packages", said["conda_packages"])))
+    if "record" in said:
+        env = replace(env, record=_recorded(said["record"]))
     return replace(env, read_only=_yes("read_only", said["read_only"])) if "read_only" in said else env
+
+
+def _recorded(value: str) -> bool:
+    """Whether kernels are to write down what changes. Raises NotPermitted."""
+    wanted = not value or _yes("record", value)
+    if policy().record and not wanted:
+        raise NotPermitted("recording cannot be switched off here", hint="the administrator's policy demands it")
+    return wanted
+
+
+def _container(store: Store, env: Environment, said: Mapping[str, str]) -> Container:
+    """How the container is run with those settings. Raises InvalidInput."""
+    if env.container is None:
+        raise InvalidInput(f"{env.name!r} is in no container: {', '.join(said)} cannot be set", hint="see: venvoy show")
+    read: dict[str, Any] = {}
+    for key, value in said.items():
+        if key in ("home", "writable"):
+            read[key] = _yes(key, value) if value else key == "home"
+        elif key in ("devices", "mounts"):
+            read[key] = _words(key, value)
+        else:
+            read[key] = value or None
+    if read.get("mounts"):
+        read["mounts"] = [mount_text(mount(each)) for each in read["mounts"]]
+    if read.get("cpus"):
+        read["cpus"] = _number("cpus", read["cpus"])
+    known = {key: value for key, value in written(env.container).items() if value is not None}
+    return container(
+        {**known, "runtime": env.runtime, **read},
+        folder=store.folder(env.name),
+        home=store.settings.user_home,
+        users=store.settings.home / "users",
+    )
+
+
+def _number(key: str, value: str) -> float:
+    try:
+        return float(value)
+    except ValueError as error:
+        raise InvalidInput(f"{key} cannot be {value!r}", hint="write it as 2 or 0.5") from error
 
 
 def _yes(key: str, value: str) -> bool:

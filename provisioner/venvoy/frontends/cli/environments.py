@@ -2,33 +2,39 @@
 
 from __future__ import annotations
 
-import os
+from collections.abc import Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 
 import click
 
 from ... import inventory
 from ...actions.adopt import adopt as adopted
+from ...actions.contain import Wanted, contain
 from ...actions.create import Plan, create
 from ...actions.delete import delete as removed
+from ...actions.detect import AUTO, detect
 from ...actions.direct import told_apart
-from ...actions.observe import observe
 from ...actions.record import wanted
 from ...actions.status import status
 from ...actions.variables import variables_from
-from ...errors import InvalidInput, RuntimeUnavailable, VenvoyError
+from ...containers import ENGINES
+from ...errors import VenvoyError
 from ...formats.reading import read
-from ...model import Environment, Kind, OnProgress, Snapshot
+from ...model import Environment, OnProgress
 from ...process import OnLine
-from ...settings import DEFAULT_NAME
+from ...settings import DEFAULT_NAME, policy
 from ...store import Store
 from .. import kernelspecs
-from ..views.environments import Glance, deleted_view, environment_view, environments_view, made_view
+from ..glances import glance, seen
+from ..views.environments import deleted_view, environment_view, environments_view, made_view
 from . import kernels
+from .containing import Contained, container_options
 from .options import FILE, actor, agreed, current_store, named, output, patient
 from .output import Output
+from .solving import Solved, solving_options
+from .speaking import Spoken, place_of_r, refuse_for_both, refuse_for_r, refuse_not_of_r, speaking_options
 
 PREPARING = "Preparing the kernel …"
 
@@ -37,17 +43,13 @@ PREPARING = "Preparing the kernel …"
 @named
 @click.option(
     "--runtime",
-    type=click.Choice(["venv", "conda", "python", "r"]),
-    help="What it is made as; 'python' is the usual one for Python. By default what --file asks for, or a venv.",
+    type=click.Choice(["venv", "conda", "auto", *ENGINES, "python", "r"]),
+    help="What it is made as: on this machine, or in a container ('auto' chooses which: venvoy runtime-info); "
+    "python and r say what its kernel speaks.",
 )
-@click.option(
-    "--python", "--python-version", "python", metavar="VERSION", help="3.12, 3.12.1, or the path of an interpreter."
-)
-@click.option(
-    "--channel", "-c", "channels", multiple=True, metavar="NAME", help="conda: where packages are looked for."
-)
-@click.option("--conda", "specs", multiple=True, metavar="SPEC", help="conda: a package, as in numpy or 'numpy>=2'.")
-@click.option("--link-scripts", is_flag=True, help="conda: let packages run their own scripts when they are linked.")
+@container_options
+@speaking_options
+@solving_options
 @click.option(
     "--file", "--from", "source", type=FILE, metavar="FILE", help="What to install, in any form that restore reads."
 )
@@ -60,16 +62,15 @@ PREPARING = "Preparing the kernel …"
 def init(
     name: str,
     runtime: str | None,
-    python: str | None,
-    channels: tuple[str, ...],
-    specs: tuple[str, ...],
     source: Path | None,
     requirements: Path | None,
     dev_requirements: Path | None,
     env_file: tuple[Path, ...],
     prefix: Path | None,
+    contained: Contained,
+    spoken: Spoken,
+    solved: Solved,
     *,
-    link_scripts: bool,
     force: bool,
     out: Output,
 ) -> None:
@@ -79,27 +80,37 @@ def init(
     builds it from those again. With --file it is made as `venvoy restore FILE` makes it, and has the file's name where
     you give none.
     """
-    if source and (requirements or dev_requirements or prefix or specs):
+    if source and (requirements or dev_requirements or prefix or solved.specs):
         raise click.UsageError(
             "--file says all that is installed; it goes with no other files, nor --conda or --prefix"
         )
-    if (channels or specs or link_scripts) and runtime != "conda" and not source:
+    if solved and runtime != "conda" and not source:
         raise click.UsageError("--channel, --conda and --link-scripts are for --runtime conda")
     if source and name == DEFAULT_NAME:
         name = read(source).name or name
-    if runtime == "r":
-        raise InvalidInput("R environments are not part of this version", hint=f"one for Python: venvoy init {name}")
     store = current_store()
+    language = spoken.asked(runtime)
+    refuse_for_both(spoken, source, runtime, contained)
+    if language == "r":
+        refuse_for_r(runtime, python=spoken.python, others=bool(requirements or dev_requirements or solved))
+        refuse_not_of_r(source, runtime, as_of=spoken.as_of)
+        runtime = None if source else place_of_r(store, name, runtime, spoken.r, contained, out)
     files = tuple(each.absolute() for each in env_file)
     variables_from(files)  # a file that cannot be read is better known before than after
-    kind: Kind | None = "conda" if runtime == "conda" else "venv" if runtime else None
+    in_container = runtime in (AUTO, *ENGINES)
+    if contained and not in_container:
+        raise click.UsageError("--image, --mount, --network and limits are for containers: --runtime auto")
     plan = Plan(
         name=name,
-        runtime=kind,
-        python=python,
-        channels=channels,
-        specs=specs or None,
-        scripts=link_scripts,
+        runtime=None if runtime == "auto" else "venv" if runtime == "python" else runtime,
+        language=language,
+        also=("r",) if spoken.both else (),
+        python=spoken.python,
+        r=spoken.r,
+        repositories=spoken.repositories(store.settings),
+        channels=solved.channels,
+        specs=solved.specs or None,
+        scripts=solved.scripts,
         requirements=requirements,
         dev_requirements=dev_requirements,
         prefix=prefix,
@@ -108,7 +119,21 @@ def init(
     )
     patient(store, name, out)
     recorded = store.project(name).exists()
+    before = _installed(store, name)
     with out.measured(f"Making {name!r} …") as (on_line, on_progress):
+        if in_container:
+            wanted = Wanted(
+                runtime=runtime or AUTO,
+                image=contained.image,
+                language=language or "python",
+                python=spoken.python,
+                r=spoken.r,
+                resources=contained.resources,
+                mounts=contained.mounts,
+                home=contained.home,
+            )
+            kind, container = contain(store, wanted, policy(), on_line=on_line, on_progress=on_progress)
+            plan = replace(plan, runtime=kind, container=container)
         if source:
             env = _from(store, plan, source, out, on_line, on_progress)
         else:
@@ -119,6 +144,7 @@ def init(
         if not force:
             removed(store, env, record=not recorded)
         raise
+    _tell_lost(before, _installed(store, name), name, out)
     out.show(made_view(env, project=store.project(name), kernel=kernel))
 
 
@@ -140,11 +166,22 @@ def adopt(path: Path, name: str | None, *, writable: bool, out: Output) -> None:
 
 
 @click.command("list")
+@click.option("--images", is_flag=True, help="Show the images that they use, and those that nobody uses any more.")
 @output
-def listed(out: Output) -> None:
-    """Show all environments."""
+def listed(out: Output, *, images: bool) -> None:
+    """Show all environments.
+
+    With --images these are the images that environments in containers stand on, and by which they are used.
+    """
     store = current_store()
-    out.show(environments_view([_glance(store, name) for name in store.names()]))
+    if images:
+        from ...actions.image_uses import held
+        from ..views.images import images_view
+
+        out.show(images_view(held(store)))
+        return
+    look = cache(detect)
+    out.show(environments_view([glance(store, name, lambda env: seen(store, env, look)) for name in store.names()]))
 
 
 @click.command
@@ -158,8 +195,10 @@ def show(name: str, out: Output) -> None:
     store = current_store()
     env = store.environment(name)
     history = store.history(name)
-    snapshot, problem = _seen(store, env)
-    snapshot = told_apart(snapshot, wanted(history.entries()), inventory.distributions(env.prefix))
+    snapshot, problem = seen(store, env, detect)
+    snapshot = told_apart(
+        snapshot, wanted(history.entries()), (*inventory.distributions(env.prefix), *inventory.r_packages(env.prefix))
+    )
     if problem:
         out.warn(problem, hint=f"more: venvoy check {name}")
     out.show(
@@ -167,9 +206,9 @@ def show(name: str, out: Output) -> None:
             env,
             folder=store.folder(name),
             project=store.project(name),
-            kernel=kernels.known(store, env),
+            kernel=kernelspecs.known(store, env),
             status=status(history, snapshot),
-            size=_size(env.prefix),
+            size=inventory.size(env.prefix),
             problem=problem,
         )
     )
@@ -186,15 +225,29 @@ def delete(name: str, *, yes: bool, record: bool, out: Output) -> int:
     An adopted venv is only forgotten: venvoy did not make it.
     """
     store = current_store()
-    env = store.environment(name)
+    env = store.salvaged(name)
     if not yes and not _agreed(store, env, record=record):
         out.say(f"{name}: kept")
         return 1
     patient(store, name, out)
-    kernelspecs.remove(name)
+    kernelspecs.remove(store, name)
     removed(store, env, record=record)
     out.show(deleted_view(env, project=store.project(name), record=record))
     return 0
+
+
+def _installed(store: Store, name: str) -> dict[str, str]:
+    """The packages of an environment with their versions; none where it is not there or cannot be read."""
+    try:
+        return {each.name: each.version for each in inventory.packages(store.environment(name).prefix)}
+    except VenvoyError:
+        return {}
+
+
+def _tell_lost(before: Mapping[str, str], now: Mapping[str, str], name: str, out: Output) -> None:
+    if gone := sorted(before.keys() - now.keys()):
+        lost = ", ".join(f"{each} {before[each]}" for each in gone)
+        out.warn(f"what the one before had and this one has not: {lost}", hint=f"have it back: venvoy undo {name}")
 
 
 def _from(store: Store, plan: Plan, source: Path, out: Output, on_line: OnLine, on_progress: OnProgress) -> Environment:
@@ -202,8 +255,9 @@ def _from(store: Store, plan: Plan, source: Path, out: Output, on_line: OnLine, 
     from ...actions.restore import How, restore
 
     how = How(
-        runtime=plan.runtime,
+        runtime="conda" if plan.runtime == "conda" else "venv" if plan.runtime else None,
         python=plan.python,
+        r=plan.r,
         channels=plan.channels,
         scripts=plan.scripts,
         on_line=on_line,
@@ -218,57 +272,6 @@ def _from(store: Store, plan: Plan, source: Path, out: Output, on_line: OnLine, 
         env = replace(made.environment, env_file=plan.env_file)
         store.save(env)
     return env
-
-
-def _glance(store: Store, name: str) -> Glance:
-    """One line's worth of an environment; also of one that is broken."""
-    try:
-        env = store.environment(name)
-    except VenvoyError as error:
-        return Glance(name=name, problem=error.message)
-    try:
-        snapshot, problem = _seen(store, env)
-        state = status(store.history(name), snapshot).state
-    except InvalidInput as error:
-        return Glance(name=name, environment=env, problem=error.message, kernel=kernels.known(store, env))
-    return Glance(
-        name=name,
-        environment=env,
-        packages=len(snapshot.packages),
-        state=state,
-        kernel=kernels.known(store, env),
-        problem=problem,
-    )
-
-
-def _seen(store: Store, env: Environment) -> tuple[Snapshot, str]:
-    """What is installed, and what is wrong; without the interpreter the disk tells as much as config.yaml knows."""
-    try:
-        return observe(store, env), ""
-    except RuntimeUnavailable as error:
-        snapshot = Snapshot(
-            environment=env.name,
-            taken=datetime.now(UTC),
-            base="",
-            language=env.language,
-            language_version=env.python_version,
-            platform=env.platform,
-            packages=inventory.packages(env.prefix),
-        )
-        return snapshot, error.message
-
-
-def _size(prefix: Path) -> int:
-    """The bytes on disk below a prefix; files that uv's cache holds as well (hard links) are counted in full."""
-    seen: set[tuple[int, int]] = set()
-    total = 0
-    for folder, _, names in os.walk(prefix.resolve()):
-        for name in names:
-            found = os.lstat(os.path.join(folder, name))  # noqa: PTH118  # tens of thousands of files
-            if (key := (found.st_dev, found.st_ino)) not in seen:
-                seen.add(key)
-                total += found.st_blocks * 512
-    return total
 
 
 def _agreed(store: Store, env: Environment, *, record: bool) -> bool:

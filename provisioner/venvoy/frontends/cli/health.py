@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import click
 
 from ... import inventory
-from ...actions.bases import base_of
+from ...actions.bases import base_in
 from ...actions.check import check as checked
+from ...actions.contents_of import remembered
 from ...actions.launch import kernel_of
-from ...actions.payload import built
+from ...actions.payload import built, usable_kernel
 from ...actions.repair import repair as repaired
+from ...actions.strays import remove, strays
 from ...errors import InvalidInput, VenvoyError
 from ...model import Environment, Finding
 from ...settings import DEFAULT_NAME
@@ -24,22 +28,27 @@ from .output import Output
 @click.command
 @click.argument("position", metavar="[NAME]", required=False, shell_complete=environment_names)
 @name_option
-@click.option("--fix", is_flag=True, help="Remove kernelspecs whose environment is gone.")
+@click.option("--fix", is_flag=True, help="Remove kernelspecs and containers that were left behind.")
 @output
 def check(position: str | None, option: str | None, *, fix: bool, out: Output) -> int:
     """Find and name what is broken.
 
-    Without a name it looks at 'venvoy-env', or at all environments where that does not exist; kernelspecs that were
-    left behind are always looked for. The exit code is 1 when an error was found; warnings leave it at 0.
+    Without a name it looks at 'venvoy-env', or at all environments where that does not exist, and at all kernelspecs
+    and containers that were left behind; with one it looks at nothing else. The exit code is 1 when an error was found;
+    warnings and containers leave it at 0.
     """
     store = current_store()
-    names = _names(store, one_name(position, option))
-    examined = [Examined(name=name, findings=_findings(store, name)) for name in names]
-    orphans = list(kernelspecs.orphans(store))
+    one = one_name(position, option)
+    examined = [Examined(name=name, findings=_findings(store, name)) for name in _names(store, one)]
+    orphans = [] if one else list(kernelspecs.orphans(store))
+    left = strays() if fix or _contained(store) else ()
+    left = tuple(each for each in left if one in (None, each.environment))
     if fix:
         for folder in orphans:
-            kernelspecs.remove(folder.name.removeprefix("venvoy-"))
-    view = checked_view(examined, orphans=orphans, removed=fix)
+            kernelspecs.remove(store, folder.name.removeprefix("venvoy-"))
+        for each in left:
+            remove(each)
+    view = checked_view(examined, orphans=orphans, strays=left, removed=fix)
     out.show(view)
     return 0 if view.data["ok"] else 1
 
@@ -58,9 +67,13 @@ def repair(name: str, out: Output) -> int:
     with out.progress(f"Looking at {name!r} …") as on_line:
         mended = repaired(store, env, actor=actor(out), on_line=on_line)
     env = store.environment(name)
-    stale = _of_kernelspec(store, env)
+    stale, lost = _of_kernelspec(store, env), _of_payload(store, env)
     kernel = kernels.offered(store, env, out)
-    done = (*mended.done, *(["wrote its kernelspec anew"] if stale and kernel else []))
+    done = (
+        *mended.done,
+        *(["built the kernel that is lent to it anew"] if lost and kernel else []),
+        *(["wrote its kernelspec anew"] if stale and kernel else []),
+    )
     view = repaired_view(name, done=done, left=mended.left)
     out.show(view)
     return 0 if view.data["ok"] else 1
@@ -72,6 +85,15 @@ def _names(store: Store, name: str | None) -> tuple[str, ...]:
     return (DEFAULT_NAME,) if store.exists(DEFAULT_NAME) else store.names()
 
 
+def _contained(store: Store) -> bool:
+    """Whether any environment is in a container; where none is, no engine is asked whether it has any of ours."""
+    for name in store.names():
+        with contextlib.suppress(VenvoyError):
+            if store.environment(name).container:
+                return True
+    return False
+
+
 def _findings(store: Store, name: str) -> tuple[Finding, ...]:
     """What is wrong with one environment, its place in Jupyter included."""
     if not store.exists(name):
@@ -80,21 +102,34 @@ def _findings(store: Store, name: str) -> tuple[Finding, ...]:
         env = store.environment(name)
     except InvalidInput as error:
         return (Finding(code="config-wrong", message=error.message, mend=f"venvoy configure {name} --edit"),)
-    return (*checked(store, env), *_of_kernelspec(store, env))
+    return (*checked(store, env), *_of_kernelspec(store, env), *_of_payload(store, env))
 
 
 def _of_kernelspec(store: Store, env: Environment) -> tuple[Finding, ...]:
     """What is wrong with it as it lies there. What `check` itself says of the kernel is not said again."""
     wanted = [kernelspecs.spec(store, env, encrypts=encrypts) for encrypts in _encryption(store, env)]
-    found = [kernelspecs.finding(each, env) for each in wanted]
+    found = [kernelspecs.finding(store, each, env) for each in wanted]
     return (found[0],) if found[0] and all(found) else ()
+
+
+def _of_payload(store: Store, env: Environment) -> tuple[Finding, ...]:
+    """Whether the kernel that is lent to a container is still there: without it the next start takes the index."""
+    if not env.container or kernelspecs.known(store, env) is None or "ipykernel" in inventory.names(env.prefix):
+        return ()
+    contents = remembered(store, env)
+    if contents is None or contents.python is None or built(store, contents.python):
+        return ()
+    if usable_kernel({each.name: each.version for each in contents.of("pypi")}):
+        return ()
+    message = f"the kernel that is lent to {env.name!r} is not there any more (Python {contents.python.minor})"
+    return (Finding(code="payload-gone", message=message, mend=f"venvoy repair {env.name}", severity="warning"),)
 
 
 def _encryption(store: Store, env: Environment) -> tuple[bool, ...]:
     """Whether its kernel encrypts; either may be where none was lent yet or none can run."""
     try:
         own = "ipykernel" in inventory.names(env.prefix)
-        if own or built(store, base_of(store, env.python)):
+        if own or built(store, base_in(store, env)):
             return (kernel_of(store, env).encrypts,)
     except VenvoyError:
         pass

@@ -11,24 +11,26 @@ from .output import Output
 
 
 def offered(store: Store, env: Environment, out: Output, *, first: str = "") -> str | None:
-    """Write the kernelspec; returns the kernel's name, or None after a warning where no kernel can run as things are.
+    """Write the kernelspecs; returns the name of its own language's, None after a warning where that cannot run.
 
     `first` is said while a kernel that is lent for the first time is fetched.
     """
+    kernelspecs.forget(store, env)
+    names = [_offered(store, each, out, first) for each in env.halves]
+    return names[0]
+
+
+def _offered(store: Store, env: Environment, out: Output, first: str) -> str | None:
     try:
+        kernelspecs.refuse_another(store, kernelspecs.kernel_name(env))
         with out.progress(first) as on_line:
             kernel = kernel_of(store, env, on_line=on_line)
     except VenvoyError as error:
+        what = "an R kernel" if env.language == "r" else "a kernel"
         out.warn(
-            f"Jupyter cannot run a kernel in {env.name!r} as it is: {error.message}",
+            f"Jupyter cannot run {what} in {env.name!r} as it is: {error.message}",
             hint=f"{error.hint}\nthen: venvoy configure {env.name}".lstrip(),
         )
         return None
     kernelspecs.write(kernelspecs.spec(store, env, encrypts=kernel.encrypts))
-    return kernelspecs.spec_name(env.name)
-
-
-def known(store: Store, env: Environment) -> str | None:
-    """The name of the kernel, if Jupyter has one for the environment."""
-    folder = kernelspecs.spec(store, env, encrypts=False).folder
-    return folder.name if (folder / "kernel.json").exists() else None
+    return kernelspecs.kernel_name(env)

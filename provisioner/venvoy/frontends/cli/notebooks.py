@@ -8,8 +8,8 @@ from pathlib import Path
 import click
 
 from ...actions.diff import diff
+from ...actions.note import note
 from ...actions.observe import observe
-from ...actions.record import record
 from ...errors import InvalidInput, NotPermitted
 from ...formats.snapshot_json import SnapshotJson
 from ...model import Actor, Diff, Environment
@@ -17,7 +17,6 @@ from ...session import running
 from ...store import Store
 from .. import servers
 from ..binding import Bound, bound, bound_in, lock_of, metadata_of, named_by_kernel, read
-from ..stamping import stamp as stamped
 from ..views.notebooks import notebook_view, stamped_view
 from ..views.view import View
 from .options import FILE, current_store, name_option, output, usable
@@ -46,6 +45,8 @@ def stamp(notebooks: tuple[Path, ...], option: str | None, *, force: bool, out: 
 
     A notebook that is open in a running Jupyter is left alone: save it there. Either all are stamped or none.
     """
+    from ..stamping import stamp as stamped
+
     store = current_store()
     wishes = [_Wish(notebook=each, environment=option or _environment(store, each)) for each in notebooks]
     for each in wishes:
@@ -56,21 +57,27 @@ def stamp(notebooks: tuple[Path, ...], option: str | None, *, force: bool, out: 
         what = bound(store, each.environment, digests[each.environment], each.notebook.resolve())
         said.append((each.notebook, what))
     changed = stamped(said)
-    out.show(stamped_view(said, changed=changed))
+    unlocked = [path for path, _ in said if _lock_of(store, path)[0] is None]
+    out.show(stamped_view(said, changed=changed, unlocked=unlocked))
 
 
 def status_of(store: Store, notebook: Path) -> tuple[View, int]:
     """How a notebook's environment stands against its last run, and the exit code: 0 where nothing changed since."""
     said = read(notebook)
-    try:
-        lock, problem = lock_of(store, notebook), ""
-    except InvalidInput as error:
-        lock, problem = None, error.message
+    lock, problem = _lock_of(store, notebook)
     if not store.exists(said.environment):
         return notebook_view(notebook, said, lock=lock, problem=problem, present=False, since=None), 1
     env = usable(store.environment(said.environment))
     since = _since(store, env, said)
     return notebook_view(notebook, said, lock=lock, problem=problem, present=True, since=since), int(since != Diff())
+
+
+def _lock_of(store: Store, notebook: Path) -> tuple[Path | None, str]:
+    """The lock of the state that the notebook names, or why there is none."""
+    try:
+        return lock_of(store, notebook), ""
+    except InvalidInput as error:
+        return None, error.message
 
 
 def _since(store: Store, env: Environment, said: Bound) -> Diff | None:
@@ -122,6 +129,6 @@ def _digest(store: Store, env: Environment) -> str:
     """The digest of the environment's state now, which is in its record from here on."""
     history = store.history(env.name)
     with store.held(env.name):
-        record(history, lambda: observe(store, env), actor=Actor(kind="terminal"))
+        note(store, env, actor=Actor(kind="terminal"))
     last = history.last()
     return last.snapshot if last else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import sys
@@ -20,15 +21,20 @@ if TYPE_CHECKING:  # both take long to import
 
     from ...model import OnProgress
     from ...process import OnLine
+    from ..tracking import Track
     from ..views.view import View
 
 
 @dataclass(kw_only=True)
 class Invocation:
-    """One run of the program: its words, and which lines of other programs the user has seen already."""
+    """One run of the program: its words, and which lines of other programs the user has seen already.
+
+    `track` is there for commands that may take long.
+    """
 
     words: tuple[str, ...]
     seen: set[str] = field(default_factory=set)
+    track: Track | None = None
 
     @property
     def wants_json(self) -> bool:
@@ -49,6 +55,8 @@ class Output:
 
     def show(self, view: View) -> None:
         """Print the answer."""
+        if self.invocation.track:
+            self.invocation.track.result(view.data)
         if self.json:
             click.echo(json.dumps(view.data, indent=2))
         elif sys.stdout.isatty() and view.rows:
@@ -58,8 +66,14 @@ class Output:
 
     def say(self, line: str) -> None:
         """Tell the user something that was not asked for."""
+        self._note(line)
         with self._still():
             click.echo(line, err=True)
+
+    def concerns(self, name: str) -> None:
+        """Say, for whoever watches from elsewhere, which environment the command is about."""
+        if self.invocation.track:
+            self.invocation.track.concerns(name)
 
     def line(self, line: str) -> None:
         """Print one line of an answer that comes bit by bit; what moved before it is over."""
@@ -73,9 +87,43 @@ class Output:
     @contextmanager
     def progress(self, first: str) -> Iterator[OnLine]:
         """Show that work goes on: on a terminal one line that changes, elsewhere a line for each that is handed in."""
+        with self._moving(first) as shown:
+            yield self._noted(shown)
+
+    @contextmanager
+    def measured(self, first: str) -> Iterator[tuple[OnLine, OnProgress]]:
+        """The same for work that says how far it has come; elsewhere than on a terminal every few seconds."""
+        from ..meter import Meter
+
+        track = self.invocation.track
+        with self._moving(first) as shown:
+            every = 0.1 if sys.stderr.isatty() else 5
+            yield self._noted(shown), Meter(shown, every=every, tell=track.measure if track else None)
+
+    def _noted(self, shown: OnLine) -> OnLine:
+        def heard(line: str) -> None:
+            self._begin()
+            self._note(line)
+            shown(line)
+
+        return heard
+
+    def _begin(self) -> None:
+        if self.invocation.track:
+            self.invocation.track.begin()
+
+    def _note(self, line: str) -> None:
+        if self.invocation.track:
+            self.invocation.track.say(line)
+
+    @contextmanager
+    def _moving(self, first: str) -> Iterator[OnLine]:
+        if first:
+            self._begin()
+            self._note(first)
         if not sys.stderr.isatty():
             if first:
-                self.say(first)
+                click.echo(first, err=True)
             yield self._plain
             return
         from rich.console import Console
@@ -101,14 +149,6 @@ class Output:
             live.stop()
             self._live = None
 
-    @contextmanager
-    def measured(self, first: str) -> Iterator[tuple[OnLine, OnProgress]]:
-        """The same for work that says how far it has come; elsewhere than on a terminal every few seconds."""
-        from ..meter import Meter
-
-        with self.progress(first) as on_line:
-            yield on_line, Meter(on_line, every=0.1 if sys.stderr.isatty() else 5)
-
     def _plain(self, line: str) -> None:
         self.invocation.seen.add(line.strip())
         click.echo(line.rstrip(), err=True)
@@ -129,9 +169,27 @@ class Output:
             live.start()
 
 
+_ROOM = "make room, then try again: venvoy prune, venvoy prune --images, uv cache prune"
+_RIGHTS = "you may not write there; nothing was changed"
+OF_THE_DISK = {
+    errno.ENOSPC: _ROOM,
+    errno.EDQUOT: _ROOM,
+    errno.EROFS: _RIGHTS,
+    errno.EACCES: _RIGHTS,
+    errno.EPERM: _RIGHTS,
+    errno.EIO: "the disk or its server fails; look at the system's log",
+}
+"""What the system says of a disk, and not of a fault of ours, and what mends it."""
+
+
 def report(error: Exception, invocation: Invocation) -> int:
     """Tell of an error on stderr, and on stdout too where JSON was asked for; returns the exit code."""
     kind, message, hint, code = _told(error)
+    if invocation.track:
+        if kind == "Interrupted":
+            invocation.track.interrupt(code)
+        else:
+            invocation.track.fail(kind, message, hint, code)
     if invocation.wants_json:
         said = {"kind": kind, "message": message, "hint": hint or None, "exit_code": code}
         click.echo(json.dumps({"error": said}, indent=2))
@@ -147,6 +205,9 @@ def _told(error: Exception) -> tuple[str, str, str, int]:
         return type(error).__name__, error.message, error.hint, error.exit_code
     if isinstance(error, TimeoutError):
         return "Busy", str(error), "another venvoy or kernel is at work in it; wait for that, then try again", 1
+    if isinstance(error, OSError):
+        where = f"{error.filename}: " if error.filename else ""
+        return "OSError", f"{where}{error.strerror}", OF_THE_DISK.get(error.errno or 0, ""), 1
     if isinstance(error, click.UsageError):
         return "UsageError", error.format_message(), _usage(error), error.exit_code
     if isinstance(error, click.ClickException):

@@ -9,9 +9,13 @@ from pathlib import Path
 import click
 
 from ... import __version__, files
+from ...actions.contain import Wanted
+from ...actions.detect import AUTO
+from ...actions.place import HOST
 from ...actions.verify import LEVELS, Level, Report, verify_archive, verify_environment
+from ...containers import ENGINES
 from ...errors import InvalidInput
-from ...settings import DEFAULT_NAME
+from ...settings import DEFAULT_NAME, policy
 from ...store import Store
 from ..binding import LOCKS
 from ..views.proof import page, report_view
@@ -19,6 +23,7 @@ from ..views.view import moment
 from .options import FILE, current_store, environment_names, name_option, output, usable
 from .output import Output
 from .points import is_name
+from .speaking import Versions, versions_options
 
 
 @click.command
@@ -29,7 +34,12 @@ from .points import is_name
 )
 @click.option("--no-rebuild", is_flag=True, help="Leave L3 out.")
 @click.option("--html", "report_file", type=FILE, metavar="FILE", help="Also write the report as one HTML page.")
-@click.option("--python", metavar="VERSION", help="The Python to make an archive's environment with.")
+@versions_options
+@click.option(
+    "--runtime",
+    type=click.Choice([*HOST, AUTO, *ENGINES]),
+    help="What to make an archive's environment with; by default what it was packed from.",
+)
 @click.option("--allowed-signers", type=FILE, metavar="FILE", help="The archive must be signed by one of these.")
 @output
 def verify(
@@ -37,7 +47,8 @@ def verify(
     option: str | None,
     require: Level | None,
     report_file: Path | None,
-    python: str | None,
+    versions: Versions,
+    runtime: str | None,
     allowed_signers: Path | None,
     *,
     no_rebuild: bool,
@@ -49,7 +60,7 @@ def verify(
     L0: what is named is as it was. L1: the same packages and versions. L2: every file with a recorded hash has it.
     L3: made anew from what is kept, without network, it reaches L1 and L2.
 
-    The exit code is 1 when anything deviates, or when the level of --require is not reached.
+    The exit code is 1 when anything deviates; with --require, exactly when that level is not reached.
     """
     store = current_store()
     with out.measured("Looking …") as (on_line, on_progress):
@@ -58,13 +69,17 @@ def verify(
                 store,
                 Path(subject),
                 allowed_signers=allowed_signers,
-                python=python,
+                python=versions.python,
+                r=versions.r,
+                wanted=Wanted(runtime=runtime) if runtime else None,
+                policy=policy(),
                 on_progress=on_progress,
                 on_line=on_line,
             )
         else:
             lock = Path(subject) if subject and _is_file(store, subject) else None
             name = option or (DEFAULT_NAME if lock or not subject else subject)
+            out.concerns(name)
             env = usable(store.environment(name))
             report = verify_environment(
                 store, env, lock=lock, rebuild=not no_rebuild, on_progress=on_progress, on_line=on_line

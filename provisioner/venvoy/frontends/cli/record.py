@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from ...actions.changes import changes
+from ...actions.check_container import hindrance
 from ...actions.diff import diff as compare
 from ...actions.freeze import freeze as frozen
 from ...actions.observe import observe
@@ -39,7 +40,10 @@ def status(name: str, out: Output) -> int:
         return code
     env = usable(store.environment(name))
     found = compared(store.history(name), observe(store, env))
-    out.show(status_view(name, found))
+    problem = hindrance(env) if env.container else ""
+    if problem:
+        out.warn(f"{problem}; this is what was remembered of the image", hint=f"more: venvoy check {name}")
+    out.show(status_view(name, found, problem=problem))
     return 1 if found.state == "changed" else 0
 
 
@@ -103,16 +107,17 @@ def _meant(store: Store, words: tuple[str, ...], option: str | None) -> tuple[st
 def freeze(name: str, *, include_dev: bool, vendor: bool, platforms: tuple[str, ...], out: Output) -> None:
     """Lock what is installed, every package with its url and hash.
 
-    The lock is the file pylock.toml, for a conda environment conda-lock.yml, in its project folder. What cannot be
-    fetched again is named. What only requirements-dev.txt asks for is left out, and named, unless --include-dev is
-    given.
+    The lock is the file pylock.toml, for a conda environment conda-lock.yml, for R renv.lock, in its project folder.
+    What cannot be fetched again is named. What only requirements-dev.txt asks for is left out, and named, unless
+    --include-dev is given.
 
     With --vendor the wheels, and conda's packages as channels, are kept in the environment's folder vendor/: fetched
     side by side, checked, and built where there is none. An interrupted run goes on where it was.
     """
     store = current_store()
+    out.concerns(name)
     env = usable(store.environment(name))
-    with out.measured("Looking every installed package up on the index …") as (on_line, on_progress):
+    with out.measured("Looking every installed package up …") as (on_line, on_progress):
         lock = frozen(store, env, actor=actor(out), include_dev=include_dev, platforms=platforms, on_line=on_line)
         wheels = None
         if vendor:
@@ -129,14 +134,23 @@ def freeze(name: str, *, include_dev: bool, vendor: bool, platforms: tuple[str, 
 @click.option("--keep", type=click.IntRange(min=0), default=10, metavar="N", help="The last N changes keep all (10).")
 @click.option("--yes", "-y", is_flag=True, help="Do not ask.")
 @click.option("--dry-run", is_flag=True, help="Only say what would go.")
+@click.option("--images", is_flag=True, help="Instead: the images that no environment of anybody uses any more.")
 @output
-def prune(name: str, keep: int, *, yes: bool, dry_run: bool, out: Output) -> int:
+def prune(name: str, keep: int, *, yes: bool, dry_run: bool, images: bool, out: Output) -> int:
     """Remove what is only kept for going back.
 
     These are timed copies of environment.yml and prefixes that were replaced. The log and its snapshots stay, so every
     state can still be restored, from the index.
+
+    With --images it is about no environment, but about the images that venvoy has brought to this machine's container
+    runtimes: those go that no environment uses, be it yours or another user's, and that no prefix kept for going back
+    stands on.
     """
     store = current_store()
+    if images:
+        if name != DEFAULT_NAME:
+            raise click.UsageError("--images is about all environments; it goes with no NAME")
+        return _prune_images(store, out, yes=yes, dry_run=dry_run)
     store.environment(name)
     found = prunable(store, name, keep=keep)
     if dry_run or not (found.copies or found.prefixes):
@@ -148,4 +162,25 @@ def prune(name: str, keep: int, *, yes: bool, dry_run: bool, out: Output) -> int
             return 1
     patient(store, name, out)
     out.show(pruned_view(name, pruned(store, name, keep=keep), done=True))
+    return 0
+
+
+def _prune_images(store: Store, out: Output, *, yes: bool, dry_run: bool) -> int:
+    from ...actions import image_uses
+    from ..views.images import pruned_images_view
+
+    found = image_uses.prunable(store)
+    if dry_run or not found:
+        out.show(pruned_images_view(image_uses.Pruned(gone=found, kept=()), done=False))
+        return 0
+    if not yes:
+        out.say(pruned_images_view(image_uses.Pruned(gone=found, kept=()), done=False).text)
+        if not agreed("remove them?", hint="if you mean it: venvoy prune --images --yes"):
+            return 1
+    pruned = image_uses.prune(store)
+    for each in pruned.kept:
+        out.warn(
+            f"{each.reference or each.digest} stays: a container is made of it", hint=f"see: {each.runtime} ps --all"
+        )
+    out.show(pruned_images_view(pruned, done=True))
     return 0

@@ -7,26 +7,42 @@ import sys
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
+from typing import cast
 
 import click
 
 from ...actions.changes import changes
+from ...actions.detect import AUTO
 from ...actions.go_back import Returned
 from ...actions.go_back import go_back as gone_back
+from ...actions.place import HOST
 from ...actions.plan import plan
 from ...actions.points import Point
 from ...actions.restore import How
 from ...actions.restore import restore as restored
 from ...actions.undo import before_last
 from ...actions.undo import undo as undone
+from ...containers import ENGINES
 from ...model import Environment, Kind
 from ...session import running
-from ...settings import DEFAULT_NAME
+from ...settings import DEFAULT_NAME, policy
 from ...store import Store
 from .. import binding
 from ..views.record import history_view, plan_view, restored_view, returned_view
 from . import kernels
-from .options import actor, agreed, current_store, environment_names, name_option, named, output, patient, usable
+from .containing import Contained, container_options, wanted_of
+from .options import (
+    actor,
+    agreed,
+    current_store,
+    environment_names,
+    gathered,
+    name_option,
+    named,
+    output,
+    patient,
+    usable,
+)
 from .output import Output, usage_error
 from .points import is_name, point_of
 
@@ -43,42 +59,63 @@ class _Wish:
     point: str | None = None
 
 
+def _how(
+    python: str | None,
+    r: str | None,
+    as_of: datetime | None,
+    channels: tuple[str, ...],
+    *,
+    link_scripts: bool,
+    offline: bool,
+) -> How:
+    day = as_of.date() if as_of else None
+    return How(python=python, r=r, as_of=day, channels=channels, scripts=link_scripts, offline=offline)
+
+
+how_options = gathered(
+    "how",
+    _how,
+    click.option("--python", metavar="VERSION", help="Another Python than the file's: 3.12, 3.12.1, or a path."),
+    click.option("--r-version", "r", metavar="VERSION", help="Another R than the lock's: 4.4, 4.4.1, or a path."),
+    click.option(
+        "--as-of",
+        type=click.DateTime(["%Y-%m-%d"]),
+        metavar="DAY",
+        help="For a file without exact versions: the index as it stood on that day (2018-12-01).",
+    ),
+    click.option("--channel", "-c", "channels", multiple=True, metavar="NAME", help="conda: instead of the file's."),
+    click.option(
+        "--link-scripts", is_flag=True, help="conda: let packages run their own scripts when they are linked."
+    ),
+    click.option("--offline", is_flag=True, help="Use no network: files beside a lock, or uv's cache, must do."),
+)
+
+
 @click.command
 @click.argument("words", metavar="[FILE] [NAME]", nargs=-1, shell_complete=environment_names)
 @name_option
 @click.option("--to", "point", metavar="POINT", help="Go back to it: a number, digest or time of the history.")
 @click.option("--dry-run", is_flag=True, help="With --to: only say what would change and what it would take.")
 @click.option("--yes", "-y", is_flag=True, help="With --to: do not ask.")
-@click.option("--python", metavar="VERSION", help="Another Python than the file's: 3.12, 3.12.1, or a path.")
-@click.option(
-    "--as-of",
-    type=click.DateTime(["%Y-%m-%d"]),
-    metavar="DAY",
-    help="For a file without exact versions: the index as it stood on that day (2018-12-01).",
-)
 @click.option(
     "--runtime",
-    type=click.Choice(["venv", "conda"]),
-    help="What to make of the FILE; by default conda where it has packages that only conda has.",
+    type=click.Choice([*HOST, AUTO, *ENGINES]),
+    help="What to make of the FILE; by default a venv, or conda where it has packages that only conda has.",
 )
-@click.option("--channel", "-c", "channels", multiple=True, metavar="NAME", help="conda: instead of the file's.")
-@click.option("--link-scripts", is_flag=True, help="conda: let packages run their own scripts when they are linked.")
-@click.option("--offline", is_flag=True, help="Use no network: files beside a lock, or uv's cache, must do.")
+@container_options
+@how_options
 @click.option("--force", is_flag=True, help="Replace the one of that name; it stays until the new one is whole.")
 @output
 def restore(
     words: tuple[str, ...],
     option: str | None,
     point: str | None,
-    python: str | None,
-    as_of: datetime | None,
-    runtime: Kind | None,
-    channels: tuple[str, ...],
+    runtime: str | None,
+    contained: Contained,
+    how: How,
     *,
-    link_scripts: bool,
     dry_run: bool,
     yes: bool,
-    offline: bool,
     force: bool,
     out: Output,
 ) -> int:
@@ -86,9 +123,10 @@ def restore(
 
     With a FILE an environment is made: every hash of a lock is checked, and what is installed at the end is compared
     with the file; where it differs the command fails, and nothing is left. Without a name it is the one that the file,
-    or its folder, says. FILE is a pylock.toml, uv.lock, conda-lock.yml, pixi.lock, an explicit list of conda, our own
-    lock, an environment.yml, a requirements.txt, a script or notebook with a '# /// script' block (PEP 723), or a
-    folder as repo2docker reads it.
+    or its folder, says. FILE is a pylock.toml, uv.lock, conda-lock.yml, pixi.lock, renv.lock, an explicit list of
+    conda, our own lock, an environment.yml, a requirements.txt, a script or notebook with a '# /// script' block (PEP
+    723), or a folder as repo2docker reads it. In a container it stands on the image of --image, of the lock, or of its
+    Python or R.
 
     Without a file the environment goes back to a state of its own history, in place: to the one that --to says or, at
     a terminal, that you choose. The new prefix is built aside and swapped in whole; `venvoy undo` takes that back.
@@ -98,19 +136,24 @@ def restore(
     if wish.source is None:
         return _return(store, wish, dry_run=dry_run, yes=yes, out=out)
     wish = _followed(store, wish, wish.source)
+    wanted = wanted_of(runtime, contained) if runtime not in HOST or contained else None
+    out.concerns(wish.name or "")
     with out.measured(f"Restoring {wish.source} …") as (on_line, on_progress):
-        how = How(
-            runtime=runtime,
-            python=python,
-            channels=channels,
-            scripts=link_scripts,
-            offline=offline,
-            as_of=as_of.date() if as_of else None,
-            on_line=on_line,
-            on_progress=on_progress,
+        how = replace(
+            how, runtime=cast("Kind", runtime) if runtime in HOST else None, on_line=on_line, on_progress=on_progress
         )
-        made = restored(store, wish.source or Path(), name=wish.name, actor=actor(out), force=force, how=how)
-    kernel = None if offline else kernels.offered(store, made.environment, out, first="Preparing the kernel …")
+        made = restored(
+            store,
+            wish.source or Path(),
+            name=wish.name,
+            actor=actor(out),
+            force=force,
+            how=how,
+            wanted=wanted,
+            policy=policy(),
+        )
+    out.concerns(made.environment.name)
+    kernel = None if how.offline else kernels.offered(store, made.environment, out, first="Preparing the kernel …")
     for remark in made.remarks:
         out.warn(remark)
     out.show(restored_view(made, kernel=kernel))

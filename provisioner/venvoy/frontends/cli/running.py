@@ -13,13 +13,16 @@ from pathlib import Path
 
 import click
 
-from ... import files, process, runtimes, settings
-from ...actions.activation import activated, activation
+from ... import files, process, settings
+from ...actions.activation import Activation, activated, activation
 from ...actions.asked import asked_in
-from ...actions.observe import observe
-from ...actions.record import record
+from ...actions.check_container import refuse_hindered
+from ...actions.note import note
+from ...actions.permission import seen, within_policy
+from ...actions.start_of import start_of
 from ...actions.variables import variables_from
-from ...errors import NotPermitted, VenvoyError
+from ...containers import mount
+from ...errors import InvalidInput, NotPermitted, VenvoyError
 from ...history import Entry
 from ...model import Environment, Job
 from ...store import Store
@@ -29,6 +32,8 @@ from .options import FILE, actor, current_store, named, output, usable
 from .output import Output, usage_error
 
 _SHELL = "/bin/sh"
+_NOT_STARTED = (125, 255)
+"""What Docker and Podman, Apptainer and Singularity exit with when they could not start; programs may do so, too."""
 
 
 class _RunCommand(click.Command):
@@ -66,12 +71,18 @@ class _Start:
 @click.command(cls=_RunCommand)
 @named
 @click.option("--command", "line", metavar="TEXT", help="A line for the shell (/bin/sh).")
-@click.option("--script", type=click.Path(exists=True, dir_okay=False), metavar="FILE", help="A Python file of yours.")
+@click.option(
+    "--script",
+    type=click.Path(exists=True, dir_okay=False),
+    metavar="FILE",
+    help="A Python file of yours, or an R one.",
+)
 @click.option("--args", "_", metavar="...", expose_value=False, help="All that follows goes to the script.")
 @click.option("--env-file", type=FILE, multiple=True, metavar="FILE", help="More variables (.env).")
 @click.option(
     "--cwd", type=click.Path(exists=True, file_okay=False, path_type=Path), metavar="DIR", help="Run it there."
 )
+@click.option("--mount", "mounts", multiple=True, metavar="SRC:DST[:ro]", help="Containers: see a folder inside, too.")
 @output
 def run(
     name: str,
@@ -79,6 +90,7 @@ def run(
     script: str | None,
     env_file: tuple[Path, ...],
     cwd: Path | None,
+    mounts: tuple[str, ...],
     out: Output,
     argv: tuple[str, ...] | None,
     arguments: tuple[str, ...] | None,
@@ -88,14 +100,31 @@ def run(
     The exit code is the program's (128 + n for one that signal n ended). Without a program your own shell is opened.
     What the program installs is recorded when it ends.
     """
-    wish = _wish(line, script, arguments, argv, cwd=cwd)
     store = current_store()
-    env = usable(store.environment(name))
+    policy = settings.policy()
+    env = within_policy(usable(store.environment(name)), policy)
+    wish = _wish(env, line, script, arguments, argv, cwd=cwd)
     variables = _variables(env, env_file)
+    if mounts and not env.container:
+        raise InvalidInput(
+            f"{name!r} is no container: it sees all folders under their own names", hint="leave --mount away"
+        )
+    also = seen(map(mount, mounts), policy)
+    if gone := next((each.source for each in also if not each.source.exists()), None):
+        raise InvalidInput(f"{gone}, which is to be seen inside, is not there", hint=f"make it: mkdir -p {gone}")
     with _started(env, wish, out) as start:
-        job = Job(argv=start.argv, variables={**variables, **start.variables}, cwd=cwd)
+        folder = cwd.absolute() if cwd else Path.cwd() if env.container else None
+        job = Job(
+            argv=start.argv,
+            variables={**variables, **start.variables},
+            cwd=folder,
+            mounts=also,
+            terminal="tty" if sys.stdin.isatty() and sys.stdout.isatty() else "pipe",
+        )
         with _stdout_for_us(out):
-            code = process.attend(runtimes.get(env.runtime).command(env, activated(store, env, job)))
+            code = process.attend(start_of(env, activated(store, env, job), policy))
+    if env.container and code in _NOT_STARTED:
+        refuse_hindered(store, env)
     entry = _recorded(store, env, wish, code, out)
     if out.json:
         out.show(ran_view(name, argv=start.argv, exit_code=code, entry=entry))
@@ -118,12 +147,26 @@ def activate(name: str, shell: str | None, out: Output) -> None:
     """  # noqa: D301  # \b is click's mark for lines that stay as they are
     store = current_store()
     env = usable(store.environment(name))
+    if env.container:
+        raise InvalidInput(f"{name!r} is a container, which no shell outside can enter", hint=f"venvoy run {name}")
     kind = shell or Path(os.environ.get("SHELL") or _SHELL).name
-    by_conda = env.runtime == "conda"
-    line = shells.conda_lines(env, activation(store, env), kind) if by_conda else shells.activation_line(env, kind)
+    line = (
+        shells.activation_line(env, kind)
+        if _has_scripts(env)
+        else shells.written_out(env, _activation(store, env), kind)
+    )
     out.show(activation_view(name, shell=kind, line=line))
     if sys.stdout.isatty() and not out.json:
         out.say(f"(it acts when the shell reads it: {_reading(name, kind)})")
+
+
+def _has_scripts(env: Environment) -> bool:
+    """Whether the prefix brings what activates it, as a venv does."""
+    return env.runtime != "conda" and env.language == "python"
+
+
+def _activation(store: Store, env: Environment) -> Activation:
+    return activation(store, env) if env.runtime == "conda" else Activation()
 
 
 def _reading(name: str, shell: str) -> str:
@@ -133,6 +176,7 @@ def _reading(name: str, shell: str) -> str:
 
 
 def _wish(
+    env: Environment,
     line: str | None,
     script: str | None,
     arguments: tuple[str, ...] | None,
@@ -149,7 +193,7 @@ def _wish(
         return _Wish(argv=(_SHELL, "-c", line), shell=shells.named(line))
     if script is not None:
         place = str(Path(script).absolute()) if cwd else script
-        return _Wish(argv=("python", place, *(arguments or ())))
+        return _Wish(argv=(env.interpreter.name, place, *(arguments or ())))
     return _Wish(argv=argv or ())
 
 
@@ -168,13 +212,16 @@ def _started(env: Environment, wish: _Wish, out: Output) -> Iterator[_Start]:
     if wish.argv and not wish.shell:
         yield _Start(argv=wish.argv)
         return
+    if env.container:  # its shells are the image's
+        yield _Start(argv=wish.argv or (_SHELL, "-c", "[ ! -x /bin/bash ] || exec /bin/bash; exec /bin/sh"))
+        return
     shell = wish.shell or shells.of_user(os.environ)
     with tempfile.TemporaryDirectory(prefix="venvoy-") as folder:
         opening = shells.opening(shell, env, folder=Path(folder), variables=os.environ)
         for file, text in opening.files.items():
             files.replace(Path(folder, file), text)
         if sys.stderr.isatty():
-            out.say(f"{env.name}: Python {env.python_version}; leave it with exit")
+            out.say(f"{env.name}: {env.language_name} {env.language_version}; leave it with exit")
         yield _Start(argv=opening.argv, variables=opening.variables)
 
 
@@ -200,7 +247,7 @@ def _recorded(store: Store, env: Environment, wish: _Wish, code: int, out: Outpu
     asked = asked_in(said) if code == 0 and wish.argv else ()
     try:
         with store.held(env.name, timeout=5):
-            entry = record(store.history(env.name), lambda: observe(store, env), actor=actor(out), asked=asked)
+            entry = note(store, store.environment(env.name), actor=actor(out), asked=asked)
     except TimeoutError:
         return None  # whoever is at work there records it
     except (VenvoyError, OSError) as error:

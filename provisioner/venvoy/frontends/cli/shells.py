@@ -84,8 +84,8 @@ def activation_line(env: Environment, shell: str) -> str:
     )
 
 
-def conda_lines(env: Environment, found: Activation, shell: str) -> str:
-    """The same for a conda prefix, which has no script of its own: what activating it changes, written out.
+def written_out(env: Environment, found: Activation, shell: str) -> str:
+    """The same for a prefix of conda or R, which has no script of its own: what activating it changes, written out.
 
     `deactivate` takes that away again. Raises InvalidInput for a shell that is not known.
     """
@@ -116,7 +116,7 @@ def conda_lines(env: Environment, found: Activation, shell: str) -> str:
         ]
     else:
         raise InvalidInput(
-            f"there are no lines for {shell or 'a shell without a name'!r} that activate a conda environment",
+            f"there are no lines for {shell or 'a shell without a name'!r} that activate {env.name!r}",
             hint=f"name one: --shell bash, zsh, fish or sh\nor a shell in it: venvoy run {env.name}",
         )
     return "\n".join(lines)

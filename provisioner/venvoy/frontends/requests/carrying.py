@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ...actions.tiers import TIERS, Tier
 from ...errors import InvalidInput
 from ...formats import FORMATS
-from ..meter import Meter
 from ..views.notebooks import told_view
 from ..views.view import View
-from .asking import EVERY, Context, Options, Progress, Verb, parser
+from .asking import Context, Options, Places, Progress, Verb, parser
 
 PACKED = {"tarball": ".tar.gz", "archive": ".venvoy.tar.zst"}
 """The formats that are no text, and how their files end."""
@@ -34,11 +34,20 @@ def _export(context: Context, options: Options, progress: Progress) -> View:
 
 
 def _archive(context: Context, options: Options, progress: Progress) -> View:
-    return _packed(context, "archive", options.output, progress, inputs=tuple(options.input))
+    also = tuple(context.file(each) for each in options.notebook)
+    inputs = tuple(options.input)
+    return _packed(context, "archive", options.output, progress, notebooks=also, inputs=inputs, tier=options.tier)
 
 
 def _packed(
-    context: Context, format_: str, output: str | None, progress: Progress, *, inputs: tuple[str, ...] = ()
+    context: Context,
+    format_: str,
+    output: str | None,
+    progress: Progress,
+    *,
+    notebooks: tuple[Path, ...] = (),
+    inputs: tuple[str, ...] = (),
+    tier: Tier | None = None,
 ) -> View:
     from ...actions.archive import archive
     from ...actions.tarball import tarball
@@ -46,22 +55,49 @@ def _packed(
 
     store, env = context.store, context.env
     target = context.target(output or f"{env.name}{PACKED[format_]}")
-    meter = Meter(progress, every=EVERY)
     if format_ == "tarball":
-        wrapped = tarball(store, env, target, actor=context.actor, on_progress=meter, on_line=progress)
+        wrapped = tarball(store, env, target, actor=context.actor, on_progress=progress.measured, on_line=progress)
         return wrapped_view(env.name, wrapped)
-    notebook = Path(context.notebook) if context.notebook else None
     archived = archive(
         store,
         env,
         target,
         actor=context.actor,
-        notebooks=(notebook,) if notebook and notebook.is_file() else (),
+        tier=tier,
+        notebooks=_with_own(context, notebooks),
         inputs=tuple(context.file(each) for each in inputs),
-        on_progress=meter,
+        on_progress=progress.measured,
         on_line=progress,
     )
     return archived_view(env.name, archived)
+
+
+def _with_own(context: Context, others: tuple[Path, ...]) -> tuple[Path, ...]:
+    """The notebooks that go into an archive: the one that asks, and others."""
+    notebook = Path(context.notebook) if context.notebook else None
+    return (*((notebook,) if notebook and notebook.is_file() and notebook not in others else ()), *others)
+
+
+def _export_said(name: str, options: Options, places: Places) -> tuple[str, ...]:
+    if options.format not in (*FORMATS, *PACKED):
+        raise InvalidInput(
+            f"export: there is no format {options.format!r}", hint=f"there is: {', '.join((*FORMATS, *PACKED))}"
+        )
+    target = places.target(options.output) if options.output else places.made(filename(name, options.format))
+    return ("export", name, f"--format={options.format}", f"--output={target}")
+
+
+def _archive_said(name: str, options: Options, places: Places) -> tuple[str, ...]:
+    target = places.target(options.output) if options.output else places.made(filename(name, "archive"))
+    inputs = (f"--input={places.file(each)}" for each in options.input)
+    notebooks = (f"--notebook={places.file(each)}" for each in options.notebook)
+    tier = (f"--tier={options.tier}",) if options.tier else ()
+    return ("archive", name, f"--output={target}", *notebooks, *inputs, *tier)
+
+
+def filename(name: str, format_: str) -> str:
+    """What the file of an environment in that format is called."""
+    return f"{name}{PACKED[format_]}" if format_ in PACKED else FORMATS[format_].filename
 
 
 def _exporting() -> Verb:
@@ -72,14 +108,16 @@ def _exporting() -> Verb:
     words.add_argument(
         "-o", "--output", metavar="FILE", help="where to, from the notebook's folder; without it a text is shown"
     )
-    return Verb(name="export", answer=_export, parser=words, offers={"format": formats})
+    return Verb(name="export", answer=_export, command=_export_said, parser=words, offers={"format": formats})
 
 
 def _archiving() -> Verb:
     words = parser("archive", "Pack this environment, with its wheels, its record and this notebook, into one file.")
     words.add_argument("-o", "--output", metavar="FILE", help="where to, from the notebook's folder")
     words.add_argument("--input", action="append", default=[], metavar="FILE", help="also this file")
-    return Verb(name="archive", answer=_archive, parser=words, progress="Looking …")
+    words.add_argument("--notebook", action="append", default=[], metavar="FILE", help="also this notebook")
+    words.add_argument("--tier", choices=TIERS, help="how much of it; by default all that it needs to be made again")
+    return Verb(name="archive", answer=_archive, command=_archive_said, parser=words, progress="Looking …")
 
 
 VERBS = (_exporting(), _archiving())

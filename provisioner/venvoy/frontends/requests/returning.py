@@ -10,7 +10,7 @@ from ...store import Store
 from ..views.record import history_view
 from ..views.running import stale_data
 from ..views.view import View
-from .asking import Context, Options, Progress, Verb, parser, with_lines, with_restart
+from .asking import Context, Options, Places, Progress, Verb, parser, with_lines, with_restart
 from .pointing import HELP, point_of, points_of
 
 SHOWN = 20
@@ -44,6 +44,16 @@ def _undo(context: Context, options: Options, progress: Progress) -> View:
     return _over(returned_view(context.env.name, returned), context, progress)
 
 
+def _restore_said(name: str, options: Options, _places: Places) -> tuple[str, ...]:
+    if not options.point:
+        raise InvalidInput("restore: it is not said where to", hint="name a state of the history")
+    return ("restore", f"--name={name}", f"--to={' '.join(options.point)}", "--yes")
+
+
+def _undo_said(name: str, options: Options, _places: Places) -> tuple[str, ...]:
+    return ("undo", name, *(("--dry-run",) if options.dry_run else ()))
+
+
 def _choice(context: Context, options: Options) -> View:
     if options.yes:
         raise InvalidInput("%env-restore: it is not said where to", hint="%env-restore POINT --yes")
@@ -62,7 +72,7 @@ def _planned(context: Context, said: str, *, again: str = "") -> View:
     view = plan_view(context.env.name, planned)
     if not planned.changes:
         return with_lines(view, confirm=None, stale=[])
-    stale = would_be_stale(context.env, context.modules, planned.point.snapshot)
+    stale = would_be_stale(context.half, context.modules, planned.point.snapshot)
     command = again or f"%env-restore {shlex.quote(said)} --yes"
     loaded = "; ".join(f"{each.package} {each.loaded} is loaded" for each in stale)
     return with_lines(
@@ -89,11 +99,10 @@ def _offered(store: Store, name: str, progress: Progress) -> None:
     from ...actions.launch import kernel_of
     from .. import kernelspecs
 
-    env = store.environment(name)
-    kernel = kernel_of(store, env, on_line=progress)
-    wanted = kernelspecs.spec(store, env, encrypts=kernel.encrypts)
-    if (wanted.folder / "kernel.json").exists():
-        kernelspecs.write(wanted)
+    for env in store.environment(name).halves:
+        kernel = kernel_of(store, env, on_line=progress)
+        if kernelspecs.known(store, env):
+            kernelspecs.write(kernelspecs.spec(store, env, encrypts=kernel.encrypts))
 
 
 def _restoring() -> Verb:
@@ -102,13 +111,13 @@ def _restoring() -> Verb:
     )
     words.add_argument("point", nargs="*", metavar="POINT", help=HELP)
     words.add_argument("--yes", "-y", action="store_true", help="do it")
-    return Verb(name="restore", answer=_restore, parser=words, offers={"point": points_of})
+    return Verb(name="restore", answer=_restore, command=_restore_said, parser=words, offers={"point": points_of})
 
 
 def _undoing() -> Verb:
     words = parser("undo", "Take back the last change of this environment; once more, the one before that.")
     words.add_argument("--dry-run", action="store_true", help="only say what would change")
-    return Verb(name="undo", answer=_undo, parser=words)
+    return Verb(name="undo", answer=_undo, command=_undo_said, parser=words)
 
 
 VERBS = (_restoring(), _undoing())

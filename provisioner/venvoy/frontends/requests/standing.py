@@ -6,10 +6,9 @@ from ...actions.changes import changes
 from ...actions.observe import observe
 from ...actions.status import status
 from ...errors import InvalidInput
-from ..meter import Meter
 from ..views.record import frozen_view, history_view, status_view
 from ..views.view import View
-from .asking import EVERY, Context, Options, Progress, Verb, parser, with_restart
+from .asking import Context, Options, Places, Progress, Verb, parser, with_restart
 from .pointing import HELP, point_of, points_of
 
 
@@ -21,9 +20,13 @@ def _freeze(context: Context, options: Options, progress: Progress) -> View:
     if options.vendor:
         from ...actions.vendor import vendor
 
-        meter = Meter(progress, every=EVERY)
-        wheels = vendor(store, env, frozen.snapshot, on_progress=meter, on_line=progress)
+        wheels = vendor(store, env, frozen.snapshot, on_progress=progress.measured, on_line=progress)
     return frozen_view(env.name, frozen, wheels)
+
+
+def _freeze_said(name: str, options: Options, _places: Places) -> tuple[str, ...]:
+    dev = ("--include-dev",) if options.include_dev else ()
+    return ("freeze", name, *dev, *(("--vendor",) if options.vendor else ()))
 
 
 def _status(context: Context, _options: Options, _progress: Progress) -> View:
@@ -71,11 +74,17 @@ def _info(context: Context, _options: Options, _progress: Progress) -> View:
 
 
 def _freezing() -> Verb:
-    words = parser("freeze", "Lock what is installed now, every package with its url and hash, into pylock.toml.")
+    words = parser("freeze", "Lock what is installed now, every package with its url and hash.")
     words.add_argument("--include-dev", action="store_true", help="also what only development needs")
-    words.add_argument("--vendor", action="store_true", help="also fetch every wheel, to be kept with the environment")
+    words.add_argument(
+        "--vendor", action="store_true", help="also fetch every package, to be kept with the environment"
+    )
     return Verb(
-        name="freeze", answer=_freeze, parser=words, progress="Looking every installed package up on the index …"
+        name="freeze",
+        answer=_freeze,
+        command=_freeze_said,
+        parser=words,
+        progress="Looking every installed package up …",
     )
 
 

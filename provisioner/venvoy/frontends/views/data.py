@@ -2,31 +2,59 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ...model import Change, Diff, Environment, Finding, Package, Snapshot
-from .view import Data, moment
+from ...model import BaseChange, Change, Diff, Environment, Finding, Image, Package, Snapshot
+from .view import Data, counted, moment
 
 
 def environment_data(env: Environment) -> Data:
     return {
         "name": env.name,
         "language": env.language,
+        "also": list(env.also),
         "runtime": env.runtime,
         "python_version": env.python_version,
+        "r_version": env.r_version or None,
         "prefix": str(env.prefix),
         "base": str(env.base) if env.base else None,
         "base_image": env.base_image,
+        "image": image_data(env.container.image) if env.container else None,
         "adopted": env.adopted,
         "read_only": env.read_only,
+        "record": env.record,
         "created": moment(env.created),
         "platform": {"system": env.system, "architecture": env.architecture},
         "channels": list(env.channels),
+        "repositories": [{"name": each.name, "url": each.url} for each in env.repositories],
         "conda_packages": list(env.conda_packages),
         "packages": list(env.packages),
+        "r_packages": list(env.r_packages),
         "dev_packages": list(env.dev_packages),
         "env_file": [str(each) for each in env.env_file],
+    }
+
+
+def image_data(image: Image) -> Data:
+    return {"reference": image.reference, "digest": image.digest}
+
+
+def contents_data(snapshot: Snapshot) -> Data | None:
+    """What is in the image that a snapshot was taken in; None on this machine itself, and where nobody knows."""
+    contents = snapshot.contents
+    if contents is None:
+        return None
+    python = contents.python
+    return {
+        "digest": snapshot.base,
+        "system": contents.system or None,
+        "libc": contents.libc or None,
+        "machine": contents.machine or None,
+        "python": {"version": python.version, "path": str(python.path)} if python else None,
+        "r": {"version": contents.r_version, "path": contents.rscript} if contents.rscript else None,
+        "packages": [package_data(each) for each in contents.packages],
     }
 
 
@@ -53,6 +81,24 @@ def diff_data(difference: Diff) -> Data:
             for each in difference.changed
         ],
         "interpreter": list(difference.interpreter) if difference.interpreter else None,
+        "base": _base_data(difference.base) if difference.base else None,
+    }
+
+
+def _base_data(change: BaseChange) -> Data:
+    return {
+        "facts": [{"name": name, "before": was or None, "after": now or None} for name, was, now in change.facts],
+        "added": [package_data(each) for each in change.added],
+        "removed": [package_data(each) for each in change.removed],
+        "changed": [
+            {
+                "ecosystem": each.after.ecosystem,
+                "name": each.name,
+                "before": each.before.version,
+                "after": each.after.version,
+            }
+            for each in change.changed
+        ],
     }
 
 
@@ -69,7 +115,48 @@ def diff_rows(difference: Diff) -> tuple[tuple[str, ...], ...]:
     rows: list[tuple[str, ...]] = [("+", each.name, "", each.version) for each in difference.added]
     rows += [("-", each.name, each.version, "") for each in difference.removed]
     rows += [("~", each.name, *_both(each)) for each in difference.changed]
-    return tuple(sorted(rows, key=lambda row: row[1]))
+    return (*sorted(rows, key=lambda row: row[1]), *(_base_rows(difference.base) if difference.base else ()))
+
+
+def _base_rows(change: BaseChange) -> Iterable[tuple[str, ...]]:
+    """What differs between the images, after what differs in the prefix: first what they are, then what is in them."""
+    yield from (("~", f"the image's {name}", was or "none", now or "none") for name, was, now in change.facts)
+    rows: list[tuple[str, ...]] = [("+", _of_image(each), "", each.version) for each in change.added]
+    rows += [("-", _of_image(each), each.version, "") for each in change.removed]
+    rows += [("~", _of_image(each.after), each.before.version, each.after.version) for each in change.changed]
+    yield from sorted(rows, key=lambda row: row[1])
+
+
+def _of_image(package: Package) -> str:
+    return f"{package.name} ({package.ecosystem}, the image's)"
+
+
+def base_sentence(change: BaseChange | None) -> str:
+    """That the image changed, and in how many of its packages; "" where it did not."""
+    if change is None:
+        return ""
+    count = len(change)
+    what = f"{counted(count, 'package')} in it differ{'s' if count == 1 else ''}" if count else change.facts[0][0]
+    return f"the image changed: {what}" + ("" if count else " differs")
+
+
+def image_lines(env: Environment, snapshot: Snapshot) -> tuple[tuple[str, str], ...]:
+    """What a container environment stands on, as label and text."""
+    if env.container is None:
+        return ()
+    image, contents = env.container.image, snapshot.contents
+    lines = [("image", f"{image.reference} ({image.digest[:19]}…)")]
+    if contents is None:
+        return (*lines, ("system", "not known: the image was never asked"))
+    counts = Counter(each.ecosystem for each in contents.packages)
+    own = ", ".join(f"{count} {ecosystem}" for ecosystem, count in sorted(counts.items()))
+    lines.append(("system", ", ".join(filter(None, (contents.system, contents.libc, contents.machine)))))
+    if contents.python:
+        lines.append(("interpreter", f"{contents.python.path} in the image"))
+    if contents.rscript:
+        lines.append(("R", f"{contents.r_version}, {contents.rscript} in the image"))
+    lines.append(("in the image", f"{counted(len(contents.packages), 'package')} of its own ({own or 'none'})"))
+    return tuple(lines)
 
 
 def _both(change: Change) -> tuple[str, str]:

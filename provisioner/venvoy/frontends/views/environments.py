@@ -7,9 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...actions.status import State, Status
-from ...model import Diff, Environment, Package
-from .data import diff_data, diff_rows, environment_data, package_data, packages_rows
+from ...formats.origins import public
+from ...model import Diff, Environment, Package, Snapshot
+from .data import contents_data, diff_data, diff_rows, environment_data, image_lines, package_data, packages_rows
 from .view import Data, View, counted, moment, size_of
+
+_EXAMPLES = {"python": "numpy", "r": "dplyr"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,11 +29,12 @@ class Glance:
 
 def made_view(env: Environment, *, project: Path, kernel: str | None) -> View:
     head = [
-        f"{env.name}: Python {env.python_version} in {env.prefix}",
+        f"{env.name}: {env.speech} in {env.prefix}",
         f"kernel in Jupyter: {kernel or 'none yet'}",
         f"record: {project}",
         "",
-        *([] if env.read_only else [f"venvoy install {env.name} numpy   # packages"]),
+        *([] if env.read_only else [f"venvoy install {env.name} {_EXAMPLES[env.language]:7} # packages"]),
+        *([f"venvoy install {env.name} --r {_EXAMPLES['r']} # R packages"] if env.also else []),
         f"venvoy run {env.name}             # a shell in it",
     ]
     return View(
@@ -40,7 +44,7 @@ def made_view(env: Environment, *, project: Path, kernel: str | None) -> View:
 
 def environments_view(seen: Sequence[Glance]) -> View:
     return View(
-        data={"environments": [_glance_data(each) for each in seen]},
+        data={"environments": [glance_data(each) for each in seen]},
         head=f"{counted(len(seen), 'environment')}." if seen else "No environments yet. Make one: venvoy init NAME",
         columns=("name", "python", "runtime", "packages", "state", "kernel"),
         rows=tuple(_glance_row(each) for each in seen),
@@ -59,12 +63,13 @@ def environment_view(
 ) -> View:
     packages = status.snapshot.packages
     counts = f"{counted(len(packages), 'package')}, {size_of(size)}"
+    speaks = status.snapshot.speech
     head = [
-        f"{env.name}: Python {status.snapshot.language_version}, {env.runtime}, {counts}. {status.sentence}",
+        f"{env.name}: {speaks}, {env.runtime}, {counts}. {status.sentence}",
         f"packages in: {env.prefix}{_adopted(env)}",
         f"settings in: {folder}",
         f"record in: {project}",
-        *([f"channels: {', '.join(env.channels)}"] if env.runtime == "conda" else [f"interpreter: {env.base}"]),
+        *_stands_on(env, status.snapshot),
         f"made: {moment(env.created)} on {env.system} {env.architecture}",
         f"kernel in Jupyter: {kernel or 'none'}",
     ]
@@ -79,6 +84,7 @@ def environment_view(
             "state": status.state,
             "size": size,
             "problem": problem or None,
+            "base": contents_data(status.snapshot),
             "packages": [package_data(each) for each in packages],
         },
         head="\n".join(head),
@@ -112,7 +118,7 @@ def configured_view(env: Environment, *, file: Path, content: str, kernel: str |
     )
 
 
-def _glance_data(seen: Glance) -> Data:
+def glance_data(seen: Glance) -> Data:
     return {
         "name": seen.name,
         "environment": environment_data(seen.environment) if seen.environment else None,
@@ -127,12 +133,26 @@ def _glance_row(seen: Glance) -> tuple[str, ...]:
     env = seen.environment
     return (
         seen.name,
-        env.python_version if env else "?",
+        ", ".join(f"{'R ' if each.language == 'r' else ''}{each.language_version}" for each in env.halves)
+        if env
+        else "?",
         f"{env.runtime}{', adopted' if env.adopted else ''}" if env else "?",
         "?" if seen.packages is None else str(seen.packages),
-        seen.problem or seen.state or "?",
+        (seen.problem if env else f"cannot be read: venvoy check {seen.name}") or seen.state or "?",
         seen.kernel or "none",
     )
+
+
+def _stands_on(env: Environment, snapshot: Snapshot) -> list[str]:
+    return [*_base(env, snapshot), *(f"packages from: {public(each.url)}" for each in env.repositories)]
+
+
+def _base(env: Environment, snapshot: Snapshot) -> list[str]:
+    if env.runtime == "conda":
+        return [f"channels: {', '.join(env.channels)}"]
+    if env.container:
+        return [f"{label}: {text}" for label, text in image_lines(env, snapshot)]
+    return [f"interpreter: {env.base}"]
 
 
 def _adopted(env: Environment) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ...actions.strays import Stray
 from ...model import Finding
 from .data import finding_data
 from .view import View, counted
@@ -24,11 +25,15 @@ class Examined:
         return all(each.severity != "error" for each in self.findings)
 
 
-def checked_view(examined: Sequence[Examined], *, orphans: Sequence[Path], removed: bool) -> View:
+def checked_view(
+    examined: Sequence[Examined], *, orphans: Sequence[Path], strays: Sequence[Stray], removed: bool
+) -> View:
     lines = [line for each in examined for line in _checked_lines(each)]
     gone = f"a kernelspec whose environment is gone{', removed' if removed else ''}"
     lines += [f"{folder}: {gone}" for folder in orphans]
-    if orphans and not removed:
+    over = f"a container that nobody wants any more{', removed' if removed else ''}"
+    lines += [f"{each.runtime} {each.name} ({each.environment}, {each.state}): {over}" for each in strays]
+    if (orphans or strays) and not removed:
         lines.append("  mend it: venvoy check --fix")
     return View(
         data={
@@ -38,6 +43,16 @@ def checked_view(examined: Sequence[Examined], *, orphans: Sequence[Path], remov
                 for each in examined
             ],
             "orphans": [{"kernelspec": str(folder), "removed": removed} for folder in orphans],
+            "strays": [
+                {
+                    "runtime": each.runtime,
+                    "container": each.name,
+                    "environment": each.environment,
+                    "state": each.state,
+                    "removed": removed,
+                }
+                for each in strays
+            ],
         },
         head="\n".join(lines) or "No environments yet. Make one: venvoy init NAME",
     )

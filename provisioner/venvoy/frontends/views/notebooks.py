@@ -8,11 +8,12 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ...actions.payload import usable_kernel
 from ...actions.status import Status
 from ...formats.locks import LOCKS
-from ...model import Diff, Environment
+from ...model import Diff, Environment, Package, Snapshot
 from ..binding import Bound
-from .data import diff_data, diff_rows, environment_data, package_data
+from .data import diff_data, diff_rows, environment_data, image_lines, package_data
 from .view import Data, View, counted, moment, size_of
 
 if TYPE_CHECKING:  # takes long to import, and few answers need it
@@ -39,16 +40,18 @@ def info_view(
     kernels: int,
 ) -> View:
     packages = status.snapshot.packages
-    own = status.snapshot.package("ipykernel")
-    lock = project / LOCKS[env.runtime].filename
+    kernel = "IRkernel" if env.language == "r" else "ipykernel"
+    own = status.snapshot.package(kernel)
+    theirs = None if own else _usable_in_image(status.snapshot, kernel)
+    lock = project / LOCKS[env.kind].filename
     rows = [
         ("packages in", f"{env.prefix}{' (adopted)' if env.adopted else ''}"),
         ("settings in", str(folder)),
         ("record in", f"{project} ({counted(entries, 'entry', 'entries')})"),
         ("lock", str(lock) if lock.exists() else "none yet: %env-freeze"),
-        ("channels", ", ".join(env.channels)) if env.runtime == "conda" else ("interpreter", str(env.base)),
+        *(image_lines(env, status.snapshot) or (_interpreter(env),)),
         ("made", f"{moment(env.created)} on {env.system} {env.architecture}"),
-        ("kernel", f"its own ipykernel {own.version}" if own else "lent by venvoy; nothing of it is installed here"),
+        ("kernel", _kernel(kernel, own, theirs)),
         ("kernels running in it", str(kernels)),
         ("notebook", notebook or "its client does not say"),
     ]
@@ -60,19 +63,40 @@ def info_view(
             "lock": str(lock) if lock.exists() else None,
             "state": status.state,
             "entries": entries,
-            "kernel": {"ipykernel": own.version if own else None, "lent": own is None},
+            "kernel": {kernel: own.version if own else theirs, "lent": own is None and theirs is None},
             "kernels": kernels,
             "notebook": notebook or None,
             "packages": [package_data(each) for each in packages],
         },
-        head=f"{env.name}: Python {status.snapshot.language_version}, {env.runtime}, "
+        head=f"{env.name}: {env.language_name} {status.snapshot.language_version}, {env.runtime}, "
         f"{counted(len(packages), 'package')}. {status.sentence}",
         columns=("", ""),
         rows=tuple(rows),
     )
 
 
-def stamped_view(said: Sequence[tuple[Path, Bound]], *, changed: Sequence[Path]) -> View:
+def _interpreter(env: Environment) -> tuple[str, str]:
+    return ("channels", ", ".join(env.channels)) if env.runtime == "conda" else ("interpreter", str(env.base))
+
+
+def _usable_in_image(snapshot: Snapshot, kernel: str) -> str | None:
+    """The version of the image's own kernel, where that is the one that runs."""
+    packages = snapshot.contents.packages if snapshot.contents else ()
+    if kernel != "ipykernel":
+        return next((each.version for each in packages if (each.ecosystem, each.name) == ("cran", kernel)), None)
+    return usable_kernel({each.name: each.version for each in packages if each.ecosystem == "pypi"})
+
+
+def _kernel(kernel: str, own: Package | None, theirs: str | None) -> str:
+    if own:
+        return f"its own {kernel} {own.version}"
+    if theirs:
+        return f"the image's {kernel} {theirs}"
+    return f"{kernel}, lent by venvoy; nothing of it is installed here"
+
+
+def stamped_view(said: Sequence[tuple[Path, Bound]], *, changed: Sequence[Path], unlocked: Sequence[Path]) -> View:
+    """What was written into notebooks; `unlocked` are those of whose state there is no lock."""
     return View(
         data={
             "notebooks": [
@@ -82,7 +106,7 @@ def stamped_view(said: Sequence[tuple[Path, Bound]], *, changed: Sequence[Path])
         },
         head="\n".join(
             f"{path}: {bound.environment}, state {bound.snapshot[:12]}, "
-            f"{f'lock {bound.lock}' if bound.lock else 'no lock yet'}"
+            f"{f'no lock of it yet: venvoy freeze {bound.environment}' if path in unlocked else f'lock {bound.lock}'}"
             f"{'' if path.resolve() in changed else ' (as it was)'}"
             for path, bound in said
         ),
@@ -104,7 +128,7 @@ def notebook_view(
     elif since:
         stands = f"{counted(len(since), 'package')} changed since."
         if not len(since):
-            stands = "The interpreter changed since."
+            stands = "The interpreter changed since." if since.interpreter else "The image changed since."
     else:
         stands = "Nothing changed since."
     return View(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ...actions.package_managers import ManagerFound
-from ...managers.conda import EXTRA
+from ...managers.conda import extra
 from .view import Data, View
 
 
@@ -20,7 +20,7 @@ def managers_view(found: Sequence[ManagerFound]) -> View:
 
 def _engine(found: Sequence[ManagerFound]) -> str:
     engine = _used(found, "conda")
-    return f"conda packages: {engine}" if engine else f"conda packages: no engine is here; add it: {EXTRA}"
+    return f"conda packages: {engine}" if engine else f"conda packages: no engine is here; add it: {extra()}"
 
 
 def _used(found: Sequence[ManagerFound], kind: str) -> str:

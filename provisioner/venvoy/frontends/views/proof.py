@@ -19,6 +19,10 @@ th { background: #f4f4f4; }
 """
 
 
+_WIDE = 80
+"""Characters that a column takes; what is longer stands above the table."""
+
+
 def report_view(report: Report) -> View:
     lines = [f"{report.subject}, against {report.against}: {_sentence(report)}", ""]
     lines += [f"  {level}  {_mark(report, level):12} {_looked(report, level)}" for level in LEVELS]
@@ -31,12 +35,14 @@ def report_view(report: Report) -> View:
         lines += ["", f"mend it: {report.mend}"]
     if report.deviations:
         lines += ["", f"{counted(len(report.deviations), 'deviation')}:"]
+        lines += [f"  {each.what}" for each in report.deviations if len(each.what) > _WIDE]
     return View(
         data=report_data(report),
         head="\n".join(lines),
         columns=("level", "what", "expected", "found", "file"),
         rows=tuple(
-            (each.level, each.what, _short(each.expected), _short(each.found), each.file) for each in report.deviations
+            (each.level, _short(each.what, _WIDE), _short(each.expected), _short(each.found), each.file)
+            for each in report.deviations
         ),
     )
 
@@ -118,9 +124,9 @@ def _looked(report: Report, level: Level) -> str:
     return report.checked.get(level) or report.skipped.get(level, "")
 
 
-def _short(said: str) -> str:
+def _short(said: str, width: int = 20) -> str:
     line = said.partition("\n")[0]
-    return line if len(line) <= 20 else f"{line[:19]}…"
+    return line if len(line) <= width else f"{line[: width - 1]}…"
 
 
 def _table(columns: Iterable[str], rows: Iterable[Iterable[str]]) -> str:

@@ -12,17 +12,19 @@ from ...actions.points import Point
 from ...actions.prune import Prunable
 from ...actions.restore import Restored
 from ...actions.status import Status
+from ...formats.renv import RenvLock
 from ...history import Entry, Problem
-from ...model import Diff
-from .data import diff_data, diff_rows, environment_data, filled, package_data
+from ...model import Actor, Diff
+from .data import base_sentence, diff_data, diff_rows, environment_data, filled, image_data, package_data
 from .view import Data, View, counted, moment, size_of, who
 
 if TYPE_CHECKING:  # takes long to import, and most answers need none of it
     from ...actions.vendor import Vendored
 
 
-def status_view(name: str, status: Status) -> View:
+def status_view(name: str, status: Status, *, problem: str = "") -> View:
     count = len(status.snapshot.packages)
+    speaks = status.snapshot.speech
     return View(
         data={
             "environment": name,
@@ -30,10 +32,11 @@ def status_view(name: str, status: Status) -> View:
             "sentence": status.sentence,
             "frozen": moment(status.frozen) if status.frozen else None,
             "since": diff_data(status.since),
+            "problem": problem or None,
             "python_version": status.snapshot.language_version,
             "packages": [package_data(each) for each in status.snapshot.packages],
         },
-        head=f"{name}: Python {status.snapshot.language_version}, {counted(count, 'package')}. {status.sentence}",
+        head=f"{name}: {speaks}, {counted(count, 'package')}. {status.sentence}",
         columns=("", "package", "before", "now"),
         rows=diff_rows(status.since),
     )
@@ -41,7 +44,8 @@ def status_view(name: str, status: Status) -> View:
 
 def frozen_view(name: str, frozen: Frozen, vendored: Vendored | None = None) -> View:
     pinned = len(frozen.snapshot.packages) - len(frozen.unpinned)
-    head = f"{name}: {counted(pinned, 'package')} locked with url and hash in {frozen.path}."
+    head = f"{name}: {counted(pinned, 'package')} locked with url and hash in {frozen.path}"
+    head += f", those of R in {RenvLock().filename} beside it." if frozen.snapshot.r_version else "."
     if frozen.left_out:
         some = ", ".join(each.name for each in frozen.left_out[:5]) + (", …" if len(frozen.left_out) > 5 else "")
         head += (
@@ -107,10 +111,10 @@ def _vendored_data(vendored: Vendored) -> Data:
 
 def restored_view(restored: Restored, *, kernel: str | None = None) -> View:
     env = restored.environment
-    head = f"{env.name}: made with Python {env.python_version}; the packages are those that were asked for."
+    head = f"{env.name}: made with {env.speech}; the packages are those that were asked for."
     head += f"\nkernel in Jupyter: {kernel or 'none yet'}"
     if restored.other_python:
-        head += f"\nPython {restored.other_python[0]} was asked for and is not on this machine."
+        head += f"\n{env.language_name} {restored.other_python[0]} was asked for and is not on this machine."
     if restored.missing:
         head += f"\n{counted(len(restored.missing), 'package')} could not be fetched, as the lock says:"
     return View(
@@ -133,7 +137,7 @@ def history_view(name: str, changes: Sequence[tuple[Entry, Diff]], *, last: int 
     return View(
         data={
             "environment": name,
-            "entries": [_entry_data(number, entry, difference) for number, (entry, difference) in shown],
+            "entries": [entry_data(number, entry, difference) for number, (entry, difference) in shown],
         },
         head=f"{name}: {counted(len(changes), 'entry', 'entries')}." if changes else f"{name}: nothing recorded yet.",
         columns=("#", "when", "who", "what", "changes"),
@@ -143,7 +147,7 @@ def history_view(name: str, changes: Sequence[tuple[Entry, Diff]], *, last: int 
                 f"{entry.at.astimezone():%Y-%m-%d %H:%M:%S}",
                 who(entry.actor),
                 _what(entry),
-                _counts(difference),
+                _counts(difference, other_image=number > 1 and _another_image(changes[number - 2][0], entry)),
             )
             for number, (entry, difference) in shown
         ),
@@ -174,6 +178,8 @@ def diff_view(older: Point, newer: Point, difference: Diff) -> View:
         head = head.replace("differ.", "differs.")
     if difference.interpreter:
         head += f"\nPython {difference.interpreter[0]} → {difference.interpreter[1]}"
+    if said := base_sentence(difference.base):
+        head += f"\n{said}"
     return View(
         data={
             "from": {"label": older.label, "index": older.number},
@@ -215,7 +221,8 @@ def returned_view(name: str, returned: Returned, *, kernels: int = 0) -> View:
         if kernels:
             head += f"\n{counted(kernels, 'running kernel')} must be restarted to see that."
     if returned.other_python:
-        head += f"\nPython {returned.other_python[0]} is not on this machine; it has {returned.other_python[1]} now."
+        wanted, given = returned.other_python
+        head += f"\n{returned.environment.language_name} {wanted} is not on this machine; it has {given} now."
     return View(
         data={
             "environment": name,
@@ -258,30 +265,30 @@ def _effort(planned: Planned) -> str:
     if planned.kept:
         return "its prefix is still there; nothing to download."
     size = f" ({size_of(planned.size)})" if planned.size else ""
-    return f"{len(planned.download)} to download{size}, {len(planned.cached)} from cache, Python {planned.python}."
+    speaks = f"{planned.point.snapshot.language_name} {planned.python}"
+    return f"{len(planned.download)} to download{size}, {len(planned.cached)} from cache, {speaks}."
 
 
-def _entry_data(number: int, entry: Entry, difference: Diff) -> Data:
+def entry_data(number: int, entry: Entry, difference: Diff) -> Data:
     return {
         "index": number,
         "at": moment(entry.at),
         "event": entry.event,
-        "actor": filled(
-            {
-                "kind": entry.actor.kind,
-                "notebook": entry.actor.notebook,
-                "cell": entry.actor.cell,
-                "count": entry.actor.count,
-                "command": entry.actor.command,
-            }
-        ),
+        "actor": actor_data(entry.actor),
         "asked": [
             {"tool": each.tool, "verb": each.verb, "names": list(each.names), "command": each.command}
             for each in entry.asked
         ],
         "snapshot": entry.snapshot,
+        "image": image_data(entry.stands_on) if entry.stands_on else None,
         "changes": diff_data(difference),
     }
+
+
+def actor_data(actor: Actor) -> Data:
+    """Who made a change, without what is not known."""
+    said = {each: getattr(actor, each) for each in ("kind", "notebook", "cell", "count", "command")}
+    return filled(said)
 
 
 def _what(entry: Entry) -> str:
@@ -292,6 +299,16 @@ def _what(entry: Entry) -> str:
     return "; ".join(f"{each.verb} {' '.join(each.names)}".strip() for each in entry.asked)
 
 
-def _counts(difference: Diff) -> str:
+def _counts(difference: Diff, *, other_image: bool = False) -> str:
     signs = (("+", difference.added), ("-", difference.removed), ("~", difference.changed))
-    return " ".join(f"{sign}{len(each)}" for sign, each in signs if each)
+    said = [f"{sign}{len(each)}" for sign, each in signs if each]
+    if difference.base:
+        said.append(f"image ({counted(len(difference.base), 'package')})")
+    elif other_image:
+        said.append("image (the same packages)")
+    return " ".join(said)
+
+
+def _another_image(before: Entry, entry: Entry) -> bool:
+    one, other = before.stands_on, entry.stands_on
+    return one is not None and other is not None and one.digest != other.digest

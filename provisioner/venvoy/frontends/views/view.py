@@ -71,4 +71,6 @@ def who(actor: Actor) -> str:
     if actor.kind == "cell":
         cell = f"cell [{actor.count}]" if actor.count is not None else "a cell"
         return f"{cell} of {actor.notebook.rpartition('/')[2]}" if actor.notebook else cell
+    if actor.kind == "sidebar":
+        return f"sidebar: {actor.command}" if actor.command else "sidebar"
     return actor.command if actor.kind == "command" else "terminal"

@@ -1,0 +1,56 @@
+"""The kernels that a server runs, and which of them are ours."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ..attendant import Attendant
+    from ..provisioner import EnvironmentProvisioner
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kernel:
+    """One that runs; `name` is its kernelspec's, `attendant` who attends it where it is ours."""
+
+    id: str
+    name: str
+    attendant: Attendant | None = None
+
+
+def running(kernels: Any, kernel: str) -> Kernel | None:
+    """The kernel of that id in Jupyter's multi-kernel manager, or None."""
+    if kernel not in kernels:
+        return None
+    provisioner = provisioner_of(kernels, kernel)
+    name = str(getattr(kernels.get_kernel(kernel), "kernel_name", ""))
+    return Kernel(id=kernel, name=name, attendant=provisioner.attendant if provisioner else None)
+
+
+def provisioner_of(kernels: Any, kernel: str) -> EnvironmentProvisioner | None:
+    """The provisioner of a kernel, where it is ours.
+
+    Jupyter imports ours with the first kernel that needs it; a server without such kernels starts no slower.
+    """
+    manager = kernels.get_kernel(kernel) if kernel in kernels else None
+    room = sys.modules.get("venvoy.frontends.provisioner")
+    provisioner = getattr(manager, "provisioner", None)
+    return provisioner if room is not None and isinstance(provisioner, room.EnvironmentProvisioner) else None
+
+
+def kernel_of(sessions: Any, path: str) -> str | None:
+    """The kernel of the session for a notebook's API path.
+
+    A hook cannot wait, and `get_session` must be waited for; the table that it looks into is asked instead.
+    """
+    connection = getattr(sessions, "connection", None)
+    # The table is made with the cursor, which a server without sessions has not needed yet.
+    if connection is None or getattr(sessions, "cursor", None) is None:
+        return None
+    # Real-time collaboration puts the name of its drive before the path.
+    query = "SELECT kernel_id FROM session WHERE type = 'notebook' AND path IN (?, ?)"
+    plain = path.removeprefix("RTC:").strip("/")
+    row = connection.execute(query, (plain, f"RTC:{plain}")).fetchone()
+    return str(row[0]) if row else None

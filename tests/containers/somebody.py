@@ -1,0 +1,92 @@
+"""A user of this machine who is not root: programs run as them, in a folder and a home of their own."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import venvoy
+
+NAME = "researcher"
+
+
+class NotHere(Exception):
+    """Nobody can be had on this machine, and why."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Somebody:
+    """`python` is an interpreter that they may run, `variables` are all that their programs are told."""
+
+    name: str
+    uid: int
+    folder: Path
+    python: str
+    variables: Mapping[str, str]
+
+    def run(self, *argv: str | Path, **more: str) -> str:
+        """What a program of theirs prints; it must end well."""
+        given = [f"{name}={value}" for name, value in {**self.variables, **more}.items()]
+        as_them = ["runuser", "-u", self.name, "--", "env", "-i", *given, *argv]
+        done = subprocess.run(as_them, capture_output=True, text=True, check=False, cwd=self.folder)
+        assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+        return done.stdout
+
+    def own(self) -> None:
+        """Make theirs what somebody else has put into their folder."""
+        subprocess.run(
+            ["chown", "--recursive", f"{self.uid}:{pwd.getpwnam(self.name).pw_gid}", self.folder], check=True
+        )
+
+
+@contextmanager
+def somebody() -> Iterator[Somebody]:
+    """Raises NotHere."""
+    try:
+        who = pwd.getpwnam(NAME)
+    except KeyError:
+        raise NotHere(f"no user {NAME!r} on this machine") from None
+    if os.getuid() or not shutil.which("runuser"):
+        raise NotHere("only root can become somebody else")
+    python = _python()
+    # A Unix socket's path must be short.
+    folder = Path(tempfile.mkdtemp(prefix="vu", dir="/tmp"))
+    variables = {
+        "PATH": os.environ["PATH"],
+        "PYTHONPATH": f"{Path(venvoy.__file__).parents[1]}:{sysconfig.get_paths()['purelib']}",
+        "HOME": str(folder / "home"),
+        "VENVOY_HOME": str(folder / "home/.venvoy"),
+        "XDG_RUNTIME_DIR": str(folder / "run"),
+        "XDG_DATA_HOME": str(Path(who.pw_dir, ".local/share")),
+        "XDG_CONFIG_HOME": str(Path(who.pw_dir, ".config")),
+        "JUPYTER_DATA_DIR": str(folder / "home/jupyter/data"),
+        "JUPYTER_RUNTIME_DIR": str(folder / "home/jupyter/runtime"),
+        "USER": NAME,
+    }
+    try:
+        for private in (folder, folder / "home", folder / "run"):
+            private.mkdir(mode=0o700, exist_ok=True)
+        they = Somebody(name=NAME, uid=who.pw_uid, folder=folder, python=python, variables=variables)
+        they.own()
+        yield they
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _python() -> str:
+    """An interpreter of our version that they may run, too."""
+    version = f"python{sys.version_info[0]}.{sys.version_info[1]}"
+    for each in (sys.executable, f"/usr/bin/{version}", f"/usr/local/bin/{version}"):
+        argv = ["runuser", "-u", NAME, "--", each, "-c", ""]
+        if subprocess.run(argv, capture_output=True, check=False).returncode == 0:
+            return each
+    raise NotHere(f"no {version} that others may run")
