@@ -65,6 +65,11 @@ def pytest_configure(config: pytest.Config) -> None:
         config.pluginmanager.register(StrictSkips(), "strict-skips")
 
 
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Names bytes by their argument and number: an archive made at collection differs from one worker to the next."""
+    return argname if isinstance(val, bytes) else None
+
+
 @dataclass(eq=False)
 class StrictSkips:
     """A test that silently did not run is a failure, unless what it needs cannot be had on this machine."""
