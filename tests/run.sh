@@ -162,14 +162,16 @@ else
   everything=$([ $# -gt 0 ] || echo yes)
 fi
 
+report=$(mktemp -d)
 if [ -z "$everything" ]; then
+  # pages are looked at with axe-core, which is one of the sidebar's packages
+  [ -d labextension/node_modules ] || sidebar_packages
   heading pytest
   pytest "$@"
   exit
 fi
 
 failed=no
-report=$(mktemp -d)
 stage "ruff check" ruff check
 stage "ruff format" ruff format --check
 stage "mypy" mypy

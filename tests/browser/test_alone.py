@@ -79,7 +79,7 @@ def test_in_jupyterlite_it_says_what_the_notebook_says_and_asks_once(lite: tuple
     page.goto(f"{address}/lab/index.html?path=recorded.ipynb")
     chip = page.locator(".jp-NotebookPanel .vv-Chip")
     expect(chip).to_have_text("○Recorded in “study”")
-    page.keyboard.press("Escape")  # JupyterLite asks for a kernel: this site has none
+    page.get_by_role("dialog").press("Escape")  # JupyterLite asks for a kernel: this site has none
     chip.click()
 
     panel = page.locator("#venvoy-panel")

@@ -1,14 +1,25 @@
 """`venvoy export --format archive`, `import-archive` and `verify`, as they are typed."""
 
 import json
+import shutil
 import subprocess
 
 import pytest
 
 
+@pytest.fixture(scope="session")
+def archive(new_user):
+    """The archive of an environment `demo` like everybody's."""
+    donor = new_user("donor")
+    donor.done("init", "demo", "--requirements", donor.write("requirements.txt", "alpha==1.0\nipykernel\n"))
+    donor.done("export", "--name", "demo", "--format", "archive", "--output", "demo.venvoy.tar.zst")
+    return donor.work / "demo.venvoy.tar.zst"
+
+
 @pytest.fixture
-def carried(own):
-    own.done("export", "--name", "demo", "--format", "archive", "--output", "demo.venvoy.tar.zst")
+def carried(own, archive):
+    """Somebody with an environment `demo` and an archive of it."""
+    shutil.copy(archive, own.work)
     return own
 
 
@@ -124,13 +135,14 @@ def test_verify_says_the_level_and_its_exit_code_follows(carried):
     assert "--force" in changed.out
 
 
-def test_what_stands_in_a_report_is_escaped(carried):
-    site = next((carried.store.environment("demo").prefix / "lib").glob("python*/site-packages"))
+def test_what_stands_in_a_report_is_escaped(own):
+    own.done("freeze", "demo")
+    site = next((own.store.environment("demo").prefix / "lib").glob("python*/site-packages"))
     (site / "alpha" / "<img src=x onerror=alert(1)>.py").write_text("")
 
-    carried("verify", "demo", "--no-rebuild", "--html", "report.html")
+    own("verify", "demo", "--no-rebuild", "--html", "report.html")
 
-    page = (carried.work / "report.html").read_text()
+    page = (own.work / "report.html").read_text()
     assert "&lt;img src=x" in page
     assert "<img" not in page
 

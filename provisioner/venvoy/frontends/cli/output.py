@@ -170,7 +170,7 @@ class Output:
 
 
 _ROOM = "make room, then try again: venvoy prune, venvoy prune --images, uv cache prune"
-_RIGHTS = "you may not write there; nothing was changed"
+_RIGHTS = "you may not write there"
 OF_THE_DISK = {
     errno.ENOSPC: _ROOM,
     errno.EDQUOT: _ROOM,
