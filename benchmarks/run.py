@@ -7,6 +7,7 @@ from importlib import import_module
 
 ALL = (
     "server",
+    "sidebar",
     "help",
     "snapshot",
     "cell_hook",

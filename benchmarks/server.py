@@ -40,8 +40,8 @@ print(time.perf_counter() - began)
 def main() -> None:
     with own_home() as home:
         store, root = Store(settings.current()), home / "work"
-        _prepare(store, home, root)
-        with _server(root) as (address, token):
+        prepare(store, home, root)
+        with serving(root) as (address, token):
 
             def ask(path: str) -> bytes:
                 said = {"Authorization": f"token {token}"}
@@ -65,7 +65,7 @@ def main() -> None:
     report("what the server's start waits for", {"our imports": starts})
 
 
-def _prepare(store: Store, home: Path, root: Path) -> None:
+def prepare(store: Store, home: Path, root: Path) -> None:
     """An environment that was frozen, and a notebook that was run in it."""
     actor = Actor(kind="command", command="benchmark")
     env = create(store, Plan(name="demo"), actor=actor)
@@ -80,12 +80,14 @@ def _prepare(store: Store, home: Path, root: Path) -> None:
 
 
 @contextmanager
-def _server(root: Path) -> Iterator[tuple[str, str]]:
-    """A real one; its address and token."""
+def serving(root: Path, module: str = "jupyter_server", *also: str) -> Iterator[tuple[str, str]]:
+    """A real one, or a JupyterLab; its address and token."""
     token = secrets.token_hex(8)
     words = ["--no-browser", "--allow-root", "--port=0", f"--IdentityProvider.token={token}"]
-    words += [f"--ServerApp.root_dir={root}", "--ServerApp.jpserver_extensions=venvoy.frontends.server=True"]
-    server = subprocess.Popen([sys.executable, "-m", "jupyter_server", *words], stderr=subprocess.DEVNULL)
+    words += [f"--ServerApp.root_dir={root}", "--ServerApp.jpserver_extensions=venvoy.frontends.server=True", *also]
+    server = subprocess.Popen(
+        [sys.executable, "-m", module, *words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
     file = Path(os.environ["JUPYTER_RUNTIME_DIR"], f"jpserver-{server.pid}.json")
     try:
         while not file.exists():

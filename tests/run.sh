@@ -181,7 +181,8 @@ stage "shellcheck" shellcheck install.sh tests/run.sh tests/containers/install.s
 stage "sidebar: packages as locked" sidebar_packages
 stage "sidebar: types, eslint, prettier" sidebar lint
 stage "sidebar: vitest" sidebar test
-stage "pytest" pytest tests --ignore tests/browser -n 2 --dist loadgroup --junitxml "$report/pytest.xml" "$@"
+# three, for kernels and containers are waited for as often as a core is busy on two
+stage "pytest" pytest tests --ignore tests/browser -n 3 --dist loadgroup --junitxml "$report/pytest.xml" "$@"
 stage "pytest in a browser" pytest tests/browser --junitxml "$report/browser.xml" "$@"
 
 heading summary

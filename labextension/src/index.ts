@@ -133,6 +133,7 @@ function keepFresh({ notebooks, preferences, sidebar }: IParts): void {
             name: 'venvoy:refresh',
             frequency: { interval: refresh * 1000, backoff: true, max: 300_000 },
             standby: 'when-hidden',
+            linger: 0,
             factory: async () => sidebar.shown && notebooks.look(sidebar.shown)
           })
         : null;

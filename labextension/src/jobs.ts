@@ -17,6 +17,7 @@ export class JobsModel implements IDisposable {
       name: 'venvoy:jobs',
       frequency: SAFETY,
       standby: 'when-hidden',
+      linger: 0,
       factory: () => this.reconcile()
     });
   }

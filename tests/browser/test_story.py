@@ -1,6 +1,7 @@
 """A researcher's story in JupyterLab: install, see the change, freeze, install more, compare, restart, go back, export, verify."""
 
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -196,6 +197,32 @@ def test_axe_finds_nothing_in_any_theme_at_250_pixels(theme: str, opened: Open, 
     assert max(wide) <= 0
     if theme == "JupyterLab Dark":
         picture(page.page, "sidebar-dark")
+
+
+HIDDEN = """() => {
+  Object.defineProperty(document, 'visibilityState', { get: () => 'hidden' });
+  document.dispatchEvent(new Event('visibilitychange'));
+}"""
+
+
+def test_a_page_that_nobody_sees_asks_nothing(opened: Open, lab: Lab, study: str) -> None:
+    every_second = Path(lab.variables["JUPYTERLAB_SETTINGS_DIR"], "venvoy/plugin.jupyterlab-settings")
+    every_second.parent.mkdir()
+    every_second.write_text('{"refresh": 1}')
+    page, asked = opened(), []
+    page.open(study)
+    page.show()
+    page.wait_for_kernel()
+    shutil.rmtree(every_second.parent)
+    page.page.wait_for_timeout(3000)  # what follows a kernel's start is over
+    with page.page.expect_request(re.compile("/venvoy/notebook")):
+        pass
+
+    page.page.evaluate(HIDDEN)
+    page.page.on("request", lambda request: asked.append(request.url))
+    page.page.wait_for_timeout(4000)
+
+    assert [each for each in asked if "/venvoy/" in each] == []
 
 
 def test_a_new_environment_is_made_from_the_launcher_and_its_notebook_opens(opened: Open, lab: Lab) -> None:
