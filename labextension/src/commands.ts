@@ -430,24 +430,44 @@ export class Deeds {
       return;
     }
     this._notify(job);
+    const panel = this._made.get(job.id);
+    this._made.delete(job.id);
     if (job.state === 'succeeded') {
       this.download(job);
-      await (MAKING.includes(job.verb) ? this._told(() => this._finish(job)) : undefined);
+      await (MAKING.includes(job.verb) ? this._told(() => this._finish(job, panel)) : undefined);
     }
   }
 
-  /** An environment of ours is there: it records as the user wants it, and runs the notebook that it was made for. */
-  private async _finish(job: IJob): Promise<void> {
+  /**
+   * An environment of ours is there: it records as the user wants it, and runs the notebook that it was made for. A kernel
+   * that has been at work in the meantime is not ended unasked.
+   */
+  private async _finish(job: IJob, panel: NotebookPanel | null | undefined): Promise<void> {
     const { api, preferences } = this._parts;
     if (!preferences.current.autoRecord && job.environment !== null) {
       await this._begin('configure', ['--record', 'off'], job.environment);
     }
-    const panel = this._made.get(job.id);
-    if (panel !== undefined) {
-      this._made.delete(job.id);
-      const glance = (await api.environments()).find(each => each.name === job.environment);
-      await (glance?.kernel ? this._use(glance.kernel, panel) : undefined);
+    if (panel === undefined) {
+      return;
     }
+    const glance = (await api.environments()).find(each => each.name === job.environment);
+    if (glance?.kernel && (await this._mayEnd(panel, glance.name))) {
+      await this._use(glance.kernel, panel);
+    }
+  }
+
+  /** Whether a notebook's kernel may be ended for one of that environment. */
+  private async _mayEnd(panel: NotebookPanel | null, environment: string): Promise<boolean> {
+    const { trans } = this._parts;
+    if (!panel || panel.isDisposed || !panel.sessionContext.session?.kernel) {
+      return true;
+    }
+    const told = trans.__(
+      '“%1” is ready. With its kernel, %2 loses what the one that runs now has in memory.',
+      environment,
+      panel.title.label
+    );
+    return sure(trans.__('Change the kernel?'), told, trans.__('Change'));
   }
 
   private _notify(job: IJob): void {

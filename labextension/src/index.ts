@@ -122,7 +122,7 @@ function listen({ app, jobs, notebooks, server }: IParts): void {
 }
 
 /** Events bring what is new; this is for what no event told, and rests while the page is hidden. */
-function keepFresh({ notebooks, preferences, sidebar }: IParts): void {
+function keepFresh({ notebooks, preferences }: IParts): void {
   let poll: Poll | null = null;
   const set = (): void => {
     poll?.dispose();
@@ -134,7 +134,7 @@ function keepFresh({ notebooks, preferences, sidebar }: IParts): void {
             frequency: { interval: refresh * 1000, backoff: true, max: 300_000 },
             standby: 'when-hidden',
             linger: 0,
-            factory: async () => sidebar.shown && notebooks.look(sidebar.shown)
+            factory: async () => notebooks.lookAtSeen()
           })
         : null;
   };

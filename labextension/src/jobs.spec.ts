@@ -55,6 +55,19 @@ describe('jobs', () => {
     expect(model.get('a')?.state).toBe('running');
   });
 
+  it('are not lost where they begin while the server answers', async () => {
+    model = jobs({
+      jobs: async () => {
+        model.update(job(1, 'running'));
+        return [];
+      }
+    });
+
+    await model.reconcile();
+
+    expect(model.get('a')?.state).toBe('running');
+  });
+
   it('take in the result that only the server has', async () => {
     model = jobs({ job: async () => job(2, 'succeeded', { result: { reached: 'L2' } }) });
     model.update(job(2, 'succeeded'));

@@ -124,6 +124,8 @@ export class JobsModel implements IDisposable {
 
   /** Catch up with the server, after a lost connection too. */
   async reconcile(): Promise<void> {
+    // what begins while the server answers is in no answer
+    const open = this.all.filter(job => !hasEnded(job)).map(job => job.id);
     const listed = await this._api.jobs();
     const there = new Set(listed.map(job => job.id));
     for (const job of listed) {
@@ -132,8 +134,9 @@ export class JobsModel implements IDisposable {
         this.update(job);
       }
     }
-    for (const job of this.all) {
-      if (!hasEnded(job) && !there.has(job.id)) {
+    for (const id of open) {
+      const job = this._jobs.get(id);
+      if (job && !hasEnded(job) && !there.has(id)) {
         this._lose(job);
       }
     }

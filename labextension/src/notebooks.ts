@@ -57,6 +57,15 @@ export class Notebooks {
     void this._sidebar.reload();
   }
 
+  /** Look again at those that somebody sees. */
+  lookAtSeen(): void {
+    for (const [panel, model] of this._models) {
+      if (panel.isVisible || model === this._sidebar.shown) {
+        this.look(model);
+      }
+    }
+  }
+
   /** Look again at one of them, and at what the panel lists where it shows that one. */
   look(model: NotebookModel): void {
     void model.refresh();

@@ -111,11 +111,16 @@ def test_files_are_carried_as_they_lie_to_each_other(packed, tmp_path, elsewhere
     assert (imported.files / "data/x.csv").read_text() == "work/data/x.csv"
 
 
-def test_secrets_and_what_is_not_there_are_refused(packed, tmp_path):
+def test_secrets_and_what_is_not_there_are_refused(store, packed, tmp_path):
     (tmp_path / ".env").write_text("TOKEN=1")
 
     with pytest.raises(InvalidInput, match="secrets"):
         packed(inputs=(tmp_path / ".env",))
+    named = tmp_path / "prod.variables"
+    named.write_text("TOKEN=1")
+    store.save(replace(store.environment("demo"), env_file=(named,)))
+    with pytest.raises(InvalidInput, match="secrets"):
+        packed(inputs=(named,))
     with pytest.raises(InvalidInput, match="is no file"):
         packed(inputs=(tmp_path / "nowhere",))
     assert not (tmp_path / "demo.venvoy.tar.zst").exists()

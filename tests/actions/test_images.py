@@ -178,7 +178,7 @@ def test_why_an_image_cannot_be_had_is_said(store, engine, registry, plainly, re
         image_for(store, engine, reference.format(host=registry.host, engine=engine.name))
 
     assert error.value.message.startswith("the image ")
-    assert "venvoy init" in error.value.hint or "login" in error.value.hint
+    assert "--image image.tar" in error.value.hint or "login" in error.value.hint
     assert not list((store.settings.home / "images").glob("*"))
 
 

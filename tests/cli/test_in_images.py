@@ -1,6 +1,7 @@
 """What is said of an environment in an image: what it stands on, and, when it cannot be run, what was remembered."""
 
 import json
+import os
 import re
 import shutil
 from pathlib import Path
@@ -48,6 +49,13 @@ def test_an_environment_in_an_image_is_told_as_it_is_with_and_without_its_runtim
     (entry,) = user.json("history", "demo")["entries"]
     assert entry["image"] == shown["environment"]["image"]
     assert user("check", "demo").out.startswith("demo:")
+
+    listed = user.write("requirements.txt", "six==1.17.0\n")
+    place, index = ("--runtime", runtime, "--image", reference), {"UV_CONFIG_FILE": os.devnull, "PIP_NO_INDEX": "0"}
+    made = user("init", "listed", "--file", listed, *place, **index)
+    assert made.code == 0, made
+    assert user.json("show", "listed")["environment"]["image"]["reference"] == reference
+    user.done("delete", "listed", "--yes")
 
     variables = go()
 

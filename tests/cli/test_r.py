@@ -210,6 +210,8 @@ def test_a_lock_is_written_and_exported(statistician):
     assert "renv.lock" in frozen.out
     assert json.loads(printed)["Packages"]["tinyb"]["Version"] == "0.2-1"
     assert statistician("export", "demo", "--format", "conda-lock").code == 5
+    lock = statistician.store.project("demo") / "renv.lock"
+    assert "L2 reached" in statistician.done("verify", "--name", "demo", "--no-rebuild", str(lock))
 
 
 @pytest.mark.parametrize(

@@ -108,18 +108,27 @@ function Size(props: {
   onMeasure: () => void;
 }): JSX.Element {
   const { size, trans } = props;
+  const measure = (
+    <button type="button" className="vv-Link" onClick={props.onMeasure}>
+      {trans.__('Measure')}
+    </button>
+  );
   switch (size.kind) {
     case 'idle':
-      return (
-        <button type="button" className="vv-Link" onClick={props.onMeasure}>
-          {trans.__('Measure')}
-        </button>
-      );
+      return measure;
     case 'loading':
       return <>{trans.__('Counting …')}</>;
     case 'failed':
-      return <>{wrong(size.problem, trans)}</>;
+      return (
+        <>
+          {wrong(size.problem, trans)} {measure}
+        </>
+      );
     case 'ready':
-      return <>{bytes(size.value)}</>;
+      return (
+        <>
+          {bytes(size.value)} {measure}
+        </>
+      );
   }
 }

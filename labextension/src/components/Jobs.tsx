@@ -62,8 +62,10 @@ function Job(props: IJobsProps & { job: IJob }): JSX.Element {
         )}
       </div>
       {!ended && <Bar job={job} trans={trans} />}
-      <div className="vv-Muted" role="status">
-        {ended ? outcome(job, trans) : progress(job, trans)}
+      <div className="vv-Muted">{ended ? outcome(job, trans) : progress(job, trans)}</div>
+      {/* aloud are said the phases and the end, and not each number in between */}
+      <div className="vv-Aloud" role="status">
+        {ended ? outcome(job, trans) : (job.phase ?? verbName(job.verb, trans))}
       </div>
       {job.error?.hint && <pre className="vv-Hint">{job.error.hint}</pre>}
       {job.verb === 'verify' && job.result && <Levels result={job.result} trans={trans} />}
@@ -105,29 +107,42 @@ function Log(props: IJobsProps & { job: IJob }): JSX.Element {
   const { job, trans, readLog } = props;
   const [open, setOpen] = React.useState(false);
   const [text, setText] = React.useState<string | null>(null);
+  const [problem, setProblem] = React.useState<string | null>(null);
   const offset = React.useRef(0);
+  const latest = React.useRef(job.seq);
+  const reading = React.useRef(false);
   React.useEffect(() => {
-    if (!open) {
+    latest.current = job.seq;
+    // one reader at a time: what is said while it reads is read by it afterwards
+    if (!open || reading.current) {
       return;
     }
-    const from = offset.current;
-    readLog(job.id, from).then(
-      read => {
-        // where two answers have the same lines, the first counts
-        if (offset.current === from) {
-          offset.current = read.offset;
-          setText(before => (before ?? '') + read.text);
-        }
-      },
-      (error: unknown) => setText(before => before ?? wrong(problemOf(error), trans))
-    );
+    const read = async (): Promise<void> => {
+      reading.current = true;
+      try {
+        let upTo: number;
+        do {
+          upTo = latest.current;
+          const { text: more, offset: end } = await readLog(job.id, offset.current);
+          offset.current = end;
+          setText(before => (before ?? '') + more);
+        } while (upTo !== latest.current);
+        setProblem(null);
+      } catch (error) {
+        setProblem(wrong(problemOf(error), trans));
+      } finally {
+        reading.current = false;
+      }
+    };
+    void read();
   }, [open, job.id, job.seq, readLog, trans]);
   return (
     <details className="vv-Log" onToggle={event => setOpen(event.currentTarget.open)}>
       <summary>{trans.__('Log')}</summary>
       <pre tabIndex={0} aria-label={trans.__('Log of: %1', verbName(job.verb, trans))}>
-        {text === null ? trans.__('Reading …') : text || trans.__('It has said nothing.')}
+        {text === null ? (problem ?? trans.__('Reading …')) : text || trans.__('It has said nothing.')}
       </pre>
+      {text !== null && problem !== null && <p className="vv-Note">{problem}</p>}
     </details>
   );
 }
@@ -171,7 +186,9 @@ function outcome(job: IJob, trans: TranslationBundle): string {
     case 'cancelled':
       return trans.__('Cancelled; nothing was left half done.');
     case 'lost':
-      return trans.__('It ended without a word: its server was stopped or restarted.');
+      return (
+        job.error?.message || trans.__('It ended without a word: its process was ended, or is out of reach.')
+      );
     default:
       return job.error?.message ?? job.message;
   }

@@ -388,6 +388,33 @@ describe('jobs', () => {
     expect(log.querySelector('pre')?.textContent).toBe('line 0\nline 1\n');
   });
 
+  it('have a log that is read by one reader at a time, and to its end', async () => {
+    const answers: (() => void)[] = [];
+    const asked: number[] = [];
+    const readLog = (_id: string, offset: number): Promise<ILog> => {
+      asked.push(offset);
+      return new Promise(done => {
+        answers.push(() => done({ text: `line ${offset}\n`, offset: offset + 1, size: offset + 1 }));
+      });
+    };
+    const shown = (seq: number): JSX.Element => React.cloneElement(list(job({ seq })), { readLog });
+    draw(shown(1));
+    const log = box.querySelector('details') as HTMLDetailsElement;
+    await act(async () => {
+      log.open = true;
+      log.dispatchEvent(new Event('toggle'));
+    });
+
+    await act(async () => root.render(shown(2)));
+    await act(async () => root.render(shown(3)));
+    expect(asked).toEqual([0]);
+    await act(async () => answers[0]());
+    await act(async () => answers[1]());
+
+    expect(asked).toEqual([0, 1]);
+    expect(log.querySelector('pre')?.textContent).toBe('line 0\nline 1\n');
+  });
+
   it('that failed say what mends it', () => {
     const error = { kind: 'Busy', message: 'another process is at work', hint: 'wait for it' };
 

@@ -196,7 +196,7 @@ def archive(
     """
     tier = _tier(env, tier)
     target = place_for(target, f"{env.name}{SUFFIX}")
-    named = _named(notebooks, inputs)
+    named = _named(env, notebooks, inputs)
     lock = locked_now(store, env, actor=actor, on_line=on_line)
     vendored = _vendored(store, env, lock, tier, on_progress, on_line)
     with _image(store, env, tier, on_progress, on_line) as image:
@@ -393,12 +393,12 @@ def _facts(store: Store, env: Environment, state: str, image: Mapping[str, str] 
     return text
 
 
-def _named(notebooks: Sequence[Path], inputs: Sequence[Path]) -> list[Member]:
+def _named(env: Environment, notebooks: Sequence[Path], inputs: Sequence[Path]) -> list[Member]:
     """The files that the user named, each as it lies from the folder that they have in common."""
     given = [Path(os.path.abspath(each)) for each in (*notebooks, *inputs)]  # noqa: PTH100  # keeps links
     if missing := [each for each in given if not each.is_file()]:
         raise InvalidInput(f"{missing[0]} is no file", hint="name every file that the notebook reads")
-    if secret := [each for each in given if each.name == ".env"]:
+    if secret := [each for each in given if each.name == ".env" or each in env.env_file]:
         raise InvalidInput(f"{secret[0]} may hold secrets, and they have no place in an archive")
     if not given:
         return []

@@ -169,9 +169,8 @@ def _of_python(store: Store, env: Environment) -> Iterator[Finding]:
     if python is None:
         if remembered(store, env) is not None:
             message = f"the image of {env.name!r} has no Python that runs ({image})"
-            yield Finding(
-                code="interpreter-gone", message=message, mend=f"venvoy init {env.name} --force --image IMAGE"
-            )
+            mend = f"venvoy init {env.name} --force --runtime {env.runtime} --image IMAGE"
+            yield Finding(code="interpreter-gone", message=message, mend=mend)
         return
     folders = [each.parent.name for each in inventory.site_folders(env.prefix)]
     if env.system and env.platform != python.platform:

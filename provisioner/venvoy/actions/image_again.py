@@ -32,7 +32,8 @@ def image_again(store: Store, env: Environment, found: Found, *, on_line: OnLine
     if Path(image.reference).is_absolute() and not Path(image.reference).exists():
         raise CommandFailed(
             f"the image of {env.name!r} was taken from {image.reference}, which is not there any more",
-            hint=f"put it there again, or take another image: venvoy init {env.name} --force --image IMAGE",
+            hint="put it there again, or take another image: "
+            f"venvoy init {env.name} --force --runtime {env.runtime} --image IMAGE",
         )
     given = image_for(store, found, image.reference, on_line=on_line)
     if given.digest == image.digest or (image.file and _same_inside(store, env, given)):

@@ -33,17 +33,23 @@ class Point:
 
 
 def point(
-    history: History, text: str, *, look: Callable[[], Snapshot], read: Callable[[Path], Snapshot] | None = None
+    history: History,
+    text: str,
+    *,
+    look: Callable[[], Snapshot],
+    read: Callable[[Path], Snapshot] | None = None,
+    folder: Path = Path(),
 ) -> Point:
     """The state that `text` means: see FORMS.
 
     A time means the state as it stood then; a day without an hour, as that day ended. `look` gives the state of now,
-    `read` that of a file. Raises InvalidInput where nothing is meant by it, or more than one thing.
+    `read` that of a file; `folder` is where one lies that is named alone. Raises InvalidInput where nothing is meant
+    by it, or more than one thing.
     """
     wanted = text.strip()
     if wanted.lower() == "now":
         return Point(label="now", snapshot=look())
-    if read is not None and (Path(wanted).is_file() or (os.sep in wanted and not _SLASHES.fullmatch(wanted))):
+    if read is not None and ((folder / wanted).is_file() or is_path(wanted)):
         return Point(label=wanted, snapshot=read(Path(wanted)))
     entries = history.entries()
     if not entries:
@@ -52,6 +58,11 @@ def point(
     entry = entries[number - 1]
     label = f"#{number} of {entry.at.astimezone():%-d %b %Y %H:%M}"
     return Point(label=label, snapshot=recorded(history, entry), number=number)
+
+
+def is_path(text: str) -> bool:
+    """Whether a file somewhere is meant, and not a day with slashes."""
+    return os.sep in text and not _SLASHES.fullmatch(text)
 
 
 def moment(text: str, *, now: datetime) -> datetime | None:

@@ -16,6 +16,7 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -124,7 +125,11 @@ def lock_of(store: Store, notebook: Path) -> Path:
     It lies where the notebook says, in the project folder of that name, or beside the notebook. Raises InvalidInput
     where there is none, or only one of another state.
     """
-    said = read(notebook)
+    return lock_said(store, read(notebook), notebook)
+
+
+def lock_said(store: Store, said: Bound, notebook: Path) -> Path:
+    """The same of a notebook that has been read: this is what it says. Raises InvalidInput."""
     there = [each for each in _candidates(store, said, notebook) if each.is_file()]
     digests = {each: snapshot_of(each) for each in there}
     for each in there:
@@ -146,9 +151,16 @@ def lock_of(store: Store, notebook: Path) -> Path:
 def snapshot_of(lock: Path) -> str:
     """The digest of the state that a lock of venvoy's was made of, "" where it does not say."""
     try:
-        return locks.state_of(lock)
+        found = lock.stat()
+        return _state_at(lock, found.st_mtime_ns, found.st_size)
     except (OSError, UnicodeDecodeError, InvalidInput):
         return ""
+
+
+@lru_cache(maxsize=200)
+def _state_at(lock: Path, _moved: int, _size: int) -> str:
+    """What a lock says as long as it is not another file: whole locks take long to read, and sidebars look often."""
+    return locks.state_of(lock)
 
 
 def _candidates(store: Store, said: Bound, notebook: Path) -> Iterator[Path]:

@@ -170,6 +170,31 @@ async def test_a_path_that_begins_with_a_slash_is_one_of_the_servers_folder(serv
     assert (await server.get("notebook", path="/a.ipynb"))["recorded"]["environment"] == "far"
 
 
+ELSEWHERE = {
+    "ServerApp": {
+        "jpserver_extensions": {"venvoy.frontends.server": True},
+        "contents_manager_class": "jupyter_server.services.contents.manager.AsyncContentsManager",
+    }
+}
+
+
+@pytest.mark.parametrize("jp_server_config", [ELSEWHERE])
+async def test_where_notebooks_are_no_files_no_path_is_one_of_this_machine(server, demo, write):
+    file = str(write("a.ipynb", {"venvoy": {"environment": "demo"}}))
+
+    said = await server.get("notebook", path=file)
+    wish = {"verb": "export", "environment": "demo", "words": ["yaml", "-o", "x.yml"], "notebook": file}
+    written, _ = await server.ask("POST", "jobs", wish)
+    read, _ = await server.ask("GET", "environments/demo/diff", **{"from": "/etc/passwd", "to": "now"})
+    job = await server.begin("freeze", "demo", notebook=file)
+
+    assert (said["state"]["kind"], said["recorded"]) == ("unmanaged", None)
+    assert (written, read) == (400, 400)
+    assert job["notebook"] is None
+    await server.ask("DELETE", f"jobs/{job['id']}")
+    await server.ended(job["id"])
+
+
 @pytest.mark.parametrize("point", ["../outside.json", "/etc/passwd", "a/../../outside.json"])
 async def test_no_point_of_a_comparison_is_a_file_outside(server, demo, point):
     (server.root.parent / "outside.json").write_text("{}")

@@ -3,6 +3,9 @@
 import pytest
 
 from venvoy.frontends.kernelspecs import spec_name
+from venvoy.frontends.server.desk import Desk
+from venvoy.frontends.server.kernels import Kernel
+from venvoy.frontends.server.root import Root
 from venvoy.model import Actor
 
 
@@ -58,6 +61,24 @@ async def test_a_freeze_that_still_holds_is_green_and_one_that_does_not_counts(
     assert (frozen["state"]["kind"], frozen["state"]["tone"], frozen["state"]["action"]) == ("matches", "good", None)
     assert (changed["state"]["kind"], changed["state"]["count"], changed["state"]["action"]) == ("changed", 1, "freeze")
     assert changed["state"]["frozen"] == frozen["state"]["frozen"]
+
+
+async def test_a_notebook_that_another_kernel_runs_is_not_spoken_of_as_its_last_one(store, write, demo, freeze):
+    here = store.history("demo").last().snapshot
+    file = write("a.ipynb", {"venvoy": {"environment": "demo", "snapshot": here}})
+    write("far.ipynb", {"venvoy": {"environment": "far"}})
+    freeze(demo)
+    desk = Desk(store=store, root=Root(folder=file.parent, hidden=False))
+    others = Kernel(id="1", name="python3")
+
+    foreign = desk.notebook("a.ipynb", others)
+    elsewhere = desk.notebook("far.ipynb", others)
+    begun = desk.notebook("a.ipynb", Kernel(id="2", name=spec_name("demo")))
+
+    assert (foreign["state"]["kind"], foreign["environment"], foreign["source"]) == ("unmanaged", None, "none")
+    assert foreign["recorded"]["environment"] == "demo"
+    assert elsewhere["state"]["kind"] == "elsewhere"
+    assert (begun["state"]["kind"], begun["source"]) == ("matches", "kernelspec")
 
 
 async def test_a_notebook_of_another_machine_is_recorded_elsewhere(server, write):

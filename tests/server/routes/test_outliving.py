@@ -41,7 +41,9 @@ class _Server:
             [sys.executable, "-m", "jupyter_server", *words, extension], stderr=subprocess.DEVNULL
         )
         file = Path(jupyter_runtime_dir()) / f"jpserver-{self.process.pid}.json"
-        self.address = _eventually(lambda: file.exists() and json.loads(file.read_text()))["url"]
+        # Jupyter makes the file first and writes it then
+        said = _eventually(lambda: file.exists() and file.read_text().rstrip().endswith("}") and file.read_text())
+        self.address = json.loads(said)["url"]
 
     def ask(self, method, path, body=None):
         request = urllib.request.Request(  # noqa: S310  # an address of ours

@@ -64,14 +64,15 @@ async def test_what_a_job_changed_is_told_as_well(server, demo, wheels):
 
 async def test_a_package_that_is_a_path_is_a_file_of_the_servers_folder(server, demo, store):
     with store.held("demo"):
-        job = await server.begin("install", "demo", "/etc/x.whl[all]", "git+https://example.org/x@v1", "y>=2")
+        words = ("/etc/x.whl[all]", "git+https://example.org/x@v1", "y>=2", "https://ada:secret@example.org/z.whl")
+        job = await server.begin("install", "demo", *words)
         await server.until(job["id"], "running")
         await server.ask("DELETE", f"jobs/{job['id']}")
         await server.ended(job["id"])
 
     said = shlex.split(job["command"])
     assert said[:4] == ["venvoy", "install", "--name=demo", "--"]
-    assert said[4:] == [f"{server.root}/etc/x.whl[all]", "git+https://example.org/x@v1", "y>=2"]
+    assert said[4:] == [f"{server.root}/etc/x.whl[all]", *words[1:3], "https://***@example.org/z.whl"]
 
 
 async def test_browsers_are_told_also_after_a_moment_in_which_the_disk_did_not_answer(server, demo, store, monkeypatch):
@@ -296,11 +297,14 @@ async def test_no_more_jobs_go_on_than_may(server, demo, store, jp_serverapp):
         ({"verb": "install", "environment": "demo", "words": ["x @ FILE:///etc/x.whl"]}, 403),
         ({"verb": "install", "environment": "demo", "words": ["x @ ../x.whl"]}, 403),
         ({"verb": "install", "environment": "demo", "words": ["local::/etc/x"]}, 403),
+        ({"verb": "install", "environment": "demo", "words": ["x", "--channel", "../channel"]}, 403),
+        ({"verb": "install", "environment": "demo", "words": ["x", "--channel", "FILE:///etc/channel"]}, 403),
         ({"verb": "init", "environment": "new", "words": ["--image", "../Dockerfile"]}, 403),
         ({"verb": "init", "environment": "new", "words": ["--image", "a/../../x.sif"]}, 403),
         ({"verb": "init", "environment": "new", "words": ["--python", "/usr/bin/python3"]}, 403),
         ({"verb": "make", "environment": "new", "words": ["x.lock", "--python", "~/python"]}, 403),
         ({"verb": "restore", "environment": "demo"}, 400),
+        ({"verb": "restore", "environment": "demo", "words": ["../pylock.toml"]}, 403),
         ({"verb": "export", "environment": "demo", "words": ["nonsense"]}, 400),
         ({"verb": "export", "environment": "demo", "words": ["yaml", "-o", "../out.yml"]}, 403),
         ({"verb": "export", "environment": "demo", "words": ["yaml", "-o", "/tmp/../../out.yml"]}, 403),

@@ -30,7 +30,7 @@ from .. import kernelspecs
 from ..glances import glance, seen
 from ..views.environments import deleted_view, environment_view, environments_view, made_view
 from . import kernels
-from .containing import Contained, container_options
+from .containing import Contained, container_options, wanted_of
 from .options import FILE, actor, agreed, current_store, named, output, patient
 from .output import Output
 from .solving import Solved, solving_options
@@ -121,22 +121,14 @@ def init(
     recorded = store.project(name).exists()
     before = _installed(store, name)
     with out.measured(f"Making {name!r} …") as (on_line, on_progress):
-        if in_container:
-            wanted = Wanted(
-                runtime=runtime or AUTO,
-                image=contained.image,
-                language=language or "python",
-                python=spoken.python,
-                r=spoken.r,
-                resources=contained.resources,
-                mounts=contained.mounts,
-                home=contained.home,
-            )
-            kind, container = contain(store, wanted, policy(), on_line=on_line, on_progress=on_progress)
-            plan = replace(plan, runtime=kind, container=container)
+        wanted = wanted_of(runtime, contained) if in_container else None
         if source:
-            env = _from(store, plan, source, out, on_line, on_progress)
+            env = _from(store, plan, source, wanted, out, on_line, on_progress)
         else:
+            if wanted:
+                wanted = replace(wanted, language=language or "python", python=spoken.python, r=spoken.r)
+                kind, container = contain(store, wanted, policy(), on_line=on_line, on_progress=on_progress)
+                plan = replace(plan, runtime=kind, container=container)
             env = create(store, plan, actor=actor(out), on_line=on_line, on_progress=on_progress)
     try:
         kernel = kernels.offered(store, env, out, first=PREPARING)
@@ -250,12 +242,20 @@ def _tell_lost(before: Mapping[str, str], now: Mapping[str, str], name: str, out
         out.warn(f"what the one before had and this one has not: {lost}", hint=f"have it back: venvoy undo {name}")
 
 
-def _from(store: Store, plan: Plan, source: Path, out: Output, on_line: OnLine, on_progress: OnProgress) -> Environment:
-    """Make the environment from a file of any format, with the settings of the plan."""
+def _from(
+    store: Store,
+    plan: Plan,
+    source: Path,
+    wanted: Wanted | None,
+    out: Output,
+    on_line: OnLine,
+    on_progress: OnProgress,
+) -> Environment:
+    """Make the environment from a file of any format, with the settings of the plan; in a container where wanted."""
     from ...actions.restore import How, restore
 
     how = How(
-        runtime="conda" if plan.runtime == "conda" else "venv" if plan.runtime else None,
+        runtime=None if wanted or not plan.runtime else "conda" if plan.runtime == "conda" else "venv",
         python=plan.python,
         r=plan.r,
         channels=plan.channels,
@@ -263,7 +263,9 @@ def _from(store: Store, plan: Plan, source: Path, out: Output, on_line: OnLine, 
         on_line=on_line,
         on_progress=on_progress,
     )
-    made = restore(store, source, name=plan.name, actor=actor(out), force=plan.force, how=how)
+    made = restore(
+        store, source, name=plan.name, actor=actor(out), force=plan.force, how=how, wanted=wanted, policy=policy()
+    )
     for remark in made.remarks:
         out.warn(remark)
     if not plan.env_file:

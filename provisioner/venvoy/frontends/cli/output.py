@@ -40,9 +40,9 @@ class Invocation:
     def wants_json(self) -> bool:
         """Told from the words alone, because what they mean may be the very thing that is wrong."""
         ours = list(takewhile(lambda word: word not in ("--", "--args"), self.words))
-        # `export` has --json, because its --output is a file.
-        exports = ours[:1] == ["export"] and "--json" in ours
-        return exports or "--output=json" in ours or ("--output", "json") in pairwise(ours)
+        # These have --json, because their --output is a file.
+        carries = ours[:1] in (["export"], ["archive"]) and "--json" in ours
+        return carries or "--output=json" in ours or ("--output", "json") in pairwise(ours)
 
 
 @dataclass(kw_only=True)

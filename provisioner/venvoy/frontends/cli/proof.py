@@ -104,7 +104,7 @@ def _is_archive(store: Store, subject: str) -> bool:
         raise InvalidInput(f"there is no {subject}")
     if subject.endswith(".zst"):
         return True
-    if not subject.endswith((".toml", "lock.yml", "lock.yaml")):
+    if not subject.endswith((".toml", "lock.yml", "lock.yaml", "renv.lock")):
         raise InvalidInput(f"{subject} is neither an archive (.tar.zst) nor a lock ({' or '.join(LOCKS)})")
     return False
 

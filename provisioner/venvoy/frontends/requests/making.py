@@ -59,6 +59,13 @@ def _package(said: str, places: Places) -> str:
     return said
 
 
+def _channel(said: str, places: Places) -> str:
+    """A channel's name or address; a folder is one of the server's folder. Raises NotPermitted."""
+    if "file:" in said.lower():
+        raise NotPermitted(f"{said} leads to a file", hint="name the folder alone, from the server's folder on")
+    return str(places.file(said)) if _is_path(said) else said
+
+
 def _is_path(said: str) -> bool:
     """Whether it could lead out of the folder that a command is run in."""
     return said.startswith(("/", ".", "~")) or ("://" not in said and ".." in said.split("/"))
@@ -68,7 +75,7 @@ def _install(name: str, options: Options, places: Places) -> tuple[str, ...]:
     _refuse_options(options.package)
     packages = [_package(each, places) for each in options.package]
     flags = [f"--{each}" for each in ("dev", "pip", "r", "system") if getattr(options, each)]
-    channels = [f"--channel={each}" for each in options.channel]
+    channels = [f"--channel={_channel(each, places)}" for each in options.channel]
     return ("install", f"--name={name}", *flags, *channels, "--", *packages)
 
 

@@ -20,6 +20,7 @@ def point_of(context: Context, text: str) -> Point:
         text,
         look=lambda: observe(context.store, context.env),
         read=lambda path: snapshot_of(context.file(str(path)), platform=this_platform()),
+        folder=context.folder,
     )
 
 

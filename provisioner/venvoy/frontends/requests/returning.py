@@ -44,10 +44,23 @@ def _undo(context: Context, options: Options, progress: Progress) -> View:
     return _over(returned_view(context.env.name, returned), context, progress)
 
 
-def _restore_said(name: str, options: Options, _places: Places) -> tuple[str, ...]:
+def _restore_said(name: str, options: Options, places: Places) -> tuple[str, ...]:
     if not options.point:
         raise InvalidInput("restore: it is not said where to", hint="name a state of the history")
-    return ("restore", f"--name={name}", f"--to={' '.join(options.point)}", "--yes")
+    return ("restore", f"--name={name}", f"--to={_point_said(' '.join(options.point), places)}", "--yes")
+
+
+def _point_said(said: str, places: Places) -> str:
+    """A state as the command takes it; a file is the one that the plan was made of, wherever the command is run."""
+    from ...actions.points import is_path
+
+    if is_path(said):
+        return str(places.file(said))
+    try:
+        file = places.file(said)
+    except VenvoyError:
+        return said
+    return str(file) if file.is_file() else said
 
 
 def _undo_said(name: str, options: Options, _places: Places) -> tuple[str, ...]:

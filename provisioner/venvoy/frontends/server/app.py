@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jupyter_server.extension.application import ExtensionApp
+from jupyter_server.services.contents.filemanager import FileContentsManager
 from traitlets import Int
 
 if TYPE_CHECKING:
@@ -34,7 +35,8 @@ class VenvoyApp(ExtensionApp):
         for each in SCHEMAS:
             events.register_event_schema(Path(__file__).parent / "events" / f"{each}.yaml")
         contents = self._server.contents_manager
-        folder = getattr(contents, "root_dir", "")
+        # What keeps its notebooks elsewhere has a root_dir as well, which says nothing.
+        folder = str(contents.root_dir) if isinstance(contents, FileContentsManager) else ""
         root = Root(folder=Path(folder) if folder else None, hidden=bool(getattr(contents, "allow_hidden", False)))
         self.rooms = Rooms(root, most=self.most_jobs, emit=self._emit)
         self.settings["venvoy"] = self.rooms

@@ -52,7 +52,7 @@ class Desk:
 
     def notebook(self, path: str, kernel: Kernel | None) -> Data:
         """The environment of the notebook in front; "" for no path."""
-        file = self.root.file(path) if path else None
+        file = self.root.file(path) if path and self.root.folder else None
         metadata = self._metadata(file)
         recorded = self._recorded(metadata, file)
         source, name = self._named(kernel, file, metadata, recorded)
@@ -61,6 +61,9 @@ class Desk:
             recorded = self._since(recorded)
             if source != "kernel" and recorded.said.snapshot and not recorded.known:
                 state = sidebar.elsewhere_state(recorded)
+        if kernel and source == "recorded" and state["kind"] != "elsewhere":
+            # Another kernel runs it now: how that environment stands is no word on this notebook.
+            source, state, identity = "none", sidebar.unmanaged_state(), None
         return {
             "path": path or None,
             "kernel": {"id": kernel.id, "name": kernel.name, "managed": source == "kernel"} if kernel else None,
@@ -93,7 +96,7 @@ class Desk:
         from ...actions.listing import listing
 
         env = self.store.environment(name)
-        file = self.root.file(path) if path else None
+        file = self.root.file(path) if path and self.root.folder else None
         attendant = kernel.attendant if kernel else None
         modules = attendant.modules if attendant and attendant.env.name == name else ()
         status, _ = self.sight.status(env)
@@ -126,12 +129,17 @@ class Desk:
 
     def _asked(self, verb: str, name: str, kernel: Kernel | None, *words: str) -> Data:
         """What a notebook would be told of the same verb."""
+        from ...actions.points import is_path
+
+        for each in words:
+            if is_path(each):
+                self.root.file(each)
         attendant = kernel.attendant if kernel else None
         context = Context(
             store=self.store,
             env=self.store.environment(name),
             actor=Actor(kind="sidebar"),
-            folder=self.root.folder or Path.cwd(),
+            folder=self.root.folder or self.store.project(name),
             within=self.root.folder,
             language=attendant.env.language if attendant else "python",
             modules=attendant.modules if attendant and attendant.env.name == name else (),
@@ -148,12 +156,12 @@ class Desk:
             return "kernel", kernel.attendant.env.name
         if kernel and file and (attended := self._attended(file)):
             return "kernel", attended
+        asked = {"kernelspec": {"name": kernel.name}} if kernel else metadata
+        named = binding.named_by_kernel(asked, self.store)
+        if kernel and named:  # one that has just begun
+            return "kernelspec", named
         if recorded:
             return "recorded", recorded.said.environment
-        named = binding.named_by_kernel(metadata, self.store)
-        named = named or (
-            binding.named_by_kernel({"kernelspec": {"name": kernel.name}}, self.store) if kernel else None
-        )
         return ("kernelspec", named) if named else ("none", None)
 
     def _attended(self, file: Path) -> str | None:
@@ -253,7 +261,7 @@ class Desk:
         if said is None or file is None:
             return None
         try:
-            lock = binding.lock_of(self.store, file)
+            lock = binding.lock_said(self.store, said, file)
         except (InvalidInput, OSError):
             lock = None
         return Recorded(said=said, lock=lock, present=self.store.exists(said.environment))
@@ -275,7 +283,10 @@ class Desk:
         return replace(recorded, known=True, since=diff(then, now))
 
     def _metadata(self, file: Path | None) -> Mapping[str, Any]:
-        """The metadata of a notebook; empty for one that is not there, is none, or is too large to be looked into."""
+        """What a notebook says of its kernel and its environment.
+
+        Empty for one that is not there, is none, or is too large to be looked into.
+        """
         if file is None:
             return {}
         try:
@@ -288,7 +299,8 @@ class Desk:
         if known and known[0] == stamp:
             return known[1]
         try:
-            metadata = binding.metadata_of(file)
+            whole = binding.metadata_of(file)  # widgets keep megabytes in it
+            metadata = {key: whole[key] for key in (kernelspecs.KEY, "kernelspec") if key in whole}
         except (InvalidInput, UnicodeDecodeError):
             metadata = {}
         self._read[file] = (stamp, metadata)

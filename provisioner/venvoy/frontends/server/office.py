@@ -8,6 +8,7 @@ import os
 import shlex
 import subprocess
 import sys
+import threading
 import time
 from argparse import Namespace
 from collections.abc import Mapping, Sequence
@@ -15,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ... import files, process
+from ...actions.asked import without_secrets
 from ...errors import InvalidInput
 from ...jobs import Job, Trouble, Work
 from ...store import Store, checked_name
@@ -66,46 +68,49 @@ class Office:
     root: Root
     most: int
     _children: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+    _guard: threading.RLock = field(default_factory=threading.RLock)
 
     def begin(self, wish: Wish) -> Job:
         """Begin it; returns at once. Raises VenvoyError for what cannot be meant, then nothing is begun."""
         verb, options = self._understood(wish)
-        self.look()
-        if len(self._children) >= self.most:
-            raise TooMany(f"{self.most} jobs go on already", hint="wait for one of them, or cancel it")
-        jobs = self.store.jobs
-        job = jobs.begin(
-            wish.verb,
-            origin="sidebar",
-            environment=wish.environment,
-            notebook=str(wish.notebook or ""),
-            command=_typed(_words(verb, wish, options, self._within(wish, Path()))),
-            magic=shlex.join([f"%env-{wish.verb}", *wish.words]) if verb.answer else "",
-            cancellable=True,
-        )
-        try:
-            made = files.private(jobs.made(job.id))
-            words = _words(verb, wish, options, self._within(wish, made))
-            self._children[job.id] = process.detach(
-                # The folder of a notebook may have files that are called as modules are.
-                (sys.executable, "-P", "-m", "venvoy", *words),
-                variables={**os.environ, VARIABLE: job.id},
-                cwd=self._cwd(wish),
-                said=jobs.said(job.id),
+        with self._guard:
+            self.look()
+            if len(self._children) >= self.most:
+                raise TooMany(f"{self.most} jobs go on already", hint="wait for one of them, or cancel it")
+            jobs = self.store.jobs
+            job = jobs.begin(
+                wish.verb,
+                origin="sidebar",
+                environment=wish.environment,
+                notebook=str(wish.notebook or ""),
+                command=without_secrets(_typed(_words(verb, wish, options, self._within(wish, Path())))),
+                magic=without_secrets(shlex.join([f"%env-{wish.verb}", *wish.words])) if verb.answer else "",
+                cancellable=True,
             )
-        except BaseException:
-            jobs.forget(job.id)
-            raise
-        return job
+            try:
+                made = files.private(jobs.made(job.id))
+                words = _words(verb, wish, options, self._within(wish, made))
+                self._children[job.id] = process.detach(
+                    # The folder of a notebook may have files that are called as modules are.
+                    (sys.executable, "-P", "-m", "venvoy", *words),
+                    variables={**os.environ, VARIABLE: job.id},
+                    cwd=self._cwd(wish),
+                    said=jobs.said(job.id),
+                )
+            except BaseException:
+                jobs.forget(job.id)
+                raise
+            return job
 
     def look(self) -> None:
         """Forget the children that have ended; one that never took up its job has failed."""
-        for job, child in tuple(self._children.items()):
-            if child.poll() is not None:
-                del self._children[job]
-                found = self.store.jobs.job(job)
-                if found is not None and found.state == "queued":
-                    self._failed(found, child.returncode)
+        with self._guard:
+            for job, child in tuple(self._children.items()):
+                if child.poll() is not None:
+                    del self._children[job]
+                    found = self.store.jobs.job(job)
+                    if found is not None and found.state == "queued":
+                        self._failed(found, child.returncode)
 
     async def close(self) -> None:
         """The server ends: what it began is stopped, and has a while for leaving nothing half done."""
@@ -169,7 +174,7 @@ def wish_from(said: object, root: Root) -> Wish:
         raise InvalidInput(f"words must be at most {WORDS} strings of at most {LONGEST} characters")
     if notebook is not None and not _is_word(notebook):
         raise InvalidInput("notebook must be a path or null")
-    file = root.file(notebook) if notebook else None
+    file = root.file(notebook) if notebook and root.folder else None
     return Wish(verb=verb, environment=environment, words=tuple(words), notebook=file)
 
 

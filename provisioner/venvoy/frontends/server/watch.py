@@ -49,8 +49,7 @@ class Watch:
         """Look no more."""
         if self._task is not None:
             self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+            await asyncio.gather(self._task, return_exceptions=True)
 
     def about(self, name: str) -> None:
         """Somebody asks about that environment: what moves from now on is told."""
