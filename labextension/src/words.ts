@@ -164,11 +164,11 @@ export function wrong(problem: IProblem, trans: TranslationBundle): string {
   }
 }
 
-/** How long a job took. */
+/** How long a job took; its times are told to the second. */
 export function took(job: IJob): string {
   const milliseconds = job.ended === null ? 0 : Date.parse(job.ended) - Date.parse(job.started);
   return milliseconds < 90_000
-    ? `${(milliseconds / 1000).toFixed(1)} s`
+    ? `${Math.max(1, Math.round(milliseconds / 1000))} s`
     : `${Math.round(milliseconds / 60_000)} min`;
 }
 

@@ -1,10 +1,13 @@
 """How the channels travel: sockets that only their owner can reach, or encrypted ports where somebody wants ports."""
 
+import gc
 import json
 import os
+import socket
 import stat
 import subprocess
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +15,9 @@ import psutil
 import pytest
 import uv
 
+from venvoy.frontends.relay import Relay
 from venvoy.model import Environment
+from venvoy.session import Session
 from venvoy.settings import Settings
 
 pytestmark = pytest.mark.xdist_group("shared")
@@ -203,3 +208,29 @@ def test_sessions_that_nobody_attends_any_more_are_swept(environment: Make, star
 
     assert not dead.exists()
     assert other.run("%env-status").status == "ok"
+
+
+@pytest.mark.parametrize("full", [False, True], ids=["nothing on its way", "nobody reads what is on its way"])
+def test_a_relay_that_ends_gives_back_every_socket(settings: Settings, full: bool) -> None:
+    settings.runtime.mkdir(parents=True, exist_ok=True)
+    session = Session(settings.runtime)
+    # what asyncio leaves open is a warning when it is collected, and every warning is an error here
+    for _ in range(20):
+        with socket.socket(socket.AF_UNIX) as kernel, socket.socket() as free:
+            Path(f"{session.channels}-1").unlink(missing_ok=True)
+            kernel.bind(f"{session.channels}-1")
+            kernel.listen()
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+            free.close()
+            relay = Relay("127.0.0.1", [port], session)
+            with ExitStack() as stack:
+                for _number in range(3):
+                    stack.enter_context(socket.create_connection(("127.0.0.1", port)))
+                if full:
+                    inside = stack.enter_context(kernel.accept()[0])
+                    inside.settimeout(0.05)
+                    with pytest.raises(TimeoutError):
+                        inside.sendall(bytes(64 << 20))
+                relay.close()
+    gc.collect()

@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from threading import Thread
 from typing import Any
+from weakref import WeakSet
 
 from jupyter_client.connect import write_connection_file
 
@@ -21,6 +22,8 @@ from ..session import Session
 PORTS = ("shell_port", "iopub_port", "stdin_port", "control_port", "hb_port")
 _NAP = 0.02
 _PIECE = 1 << 16
+_TURNS = 4
+"""Turns of the loop in which nothing may come any more: what was accepted last, and what was closed, takes a few."""
 
 
 def connection_inside(connection_file: Path, session: Session) -> tuple[Path, Relay | None]:
@@ -73,37 +76,57 @@ class Relay:
                 f"port {port} of {host} cannot be used: {error.strerror}", hint="start the kernel again"
             ) from error
         self._session = session
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._carried: WeakSet[asyncio.WriteTransport] = WeakSet()
+        self._over = asyncio.Event()
         self._loop = asyncio.new_event_loop()
         self._thread = Thread(target=self._run, name="venvoy-relay", daemon=True)
         self._thread.start()
 
     def close(self) -> None:
         """End all connections and give the ports back."""
-        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._loop.call_soon_threadsafe(self._over.set)
         self._thread.join(5)
 
     def _run(self) -> None:
-        servers = []
-        for number, each in enumerate(self._open, 1):
-            start = asyncio.start_server(partial(self._carry, f"{self._session.channels}-{number}"), sock=each)
-            servers.append(self._loop.run_until_complete(start))
-        self._loop.run_forever()
+        self._loop.run_until_complete(self._serve())
+        self._loop.close()
+
+    async def _serve(self) -> None:
+        servers = [
+            await asyncio.start_server(partial(self._take, f"{self._session.channels}-{number}"), sock=each)
+            for number, each in enumerate(self._open, 1)
+        ]
+        await self._over.wait()
+        for each in self._open:
+            self._loop.remove_reader(each)
+        still = 0
+        while still < _TURNS:
+            for task in tuple(self._tasks):
+                task.cancel()
+            for transport in tuple(self._carried):
+                transport.abort()  # what nobody reads any more would keep its socket open
+            # What asyncio has just accepted is ours in a moment, if its server is open; otherwise it is never closed.
+            still = 0 if asyncio.all_tasks() - {asyncio.current_task()} else still + 1
+            await asyncio.sleep(0)
         for server in servers:
             server.close()
-        for task in (tasks := asyncio.all_tasks(self._loop)):
-            task.cancel()
-        if tasks:
-            self._loop.run_until_complete(asyncio.wait(tasks))
-        self._loop.run_until_complete(asyncio.sleep(0))  # what was closed gives its sockets back in the next turn
-        self._loop.close()
 
     def _close(self) -> None:
         for each in self._open:
             each.close()
 
+    def _take(self, path: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Note a connection before its task begins: one that is cancelled before that closes nothing."""
+        self._carried.add(writer.transport)
+        task = self._loop.create_task(self._carry(path, reader, writer))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
     async def _carry(self, path: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(asyncio.CancelledError), contextlib.closing(writer):
             from_kernel, to_kernel = await _connected(path)
+            self._carried.add(to_kernel.transport)
             with contextlib.closing(to_kernel):
                 await asyncio.gather(_pumped(reader, to_kernel), _pumped(from_kernel, writer))
 
