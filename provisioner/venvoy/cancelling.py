@@ -1,6 +1,7 @@
 """Work in a thread that somebody else may cancel: it ends at its next step, as a signal ends a program.
 
-Only what is done in a `scope`, by its own thread, is ever ended; threads that it starts are its own affair.
+Only what is done in a `scope`, by its own thread, is ever ended so; threads that it starts are its own affair. A
+program that a signal may end anywhere asks here first: what is done `whole` (`put_off`), and what comes too `late`.
 """
 
 from __future__ import annotations
@@ -19,6 +20,9 @@ class Cancelled(BaseException):
 
 class _Work(threading.local):
     asked: threading.Event | None = None
+    wholes: int = 0
+    late: bool = False
+    waiting: Callable[[], None] | None = None
 
 
 _work = _Work()
@@ -27,12 +31,12 @@ _work = _Work()
 @contextmanager
 def scope() -> Iterator[Callable[[], None]]:
     """What this thread does in it may be cancelled, by whoever calls what is given, in any thread."""
-    before, asked = _work.asked, threading.Event()
-    _work.asked = asked
+    before, asked = (_work.asked, _work.late), threading.Event()
+    _work.asked, _work.late = asked, False
     try:
         yield asked.set
     finally:
-        _work.asked = before
+        _work.asked, _work.late = before
 
 
 def possible() -> bool:
@@ -49,14 +53,36 @@ def look() -> None:
 
 @contextmanager
 def whole() -> Iterator[None]:
-    """What is done in it is done to its end."""
+    """What is done in it is done to its end; what was put off comes then."""
     before, _work.asked = _work.asked, None
+    _work.wholes += 1
     try:
         yield
     finally:
-        _work.asked = before
+        _work.asked = None if _work.late else before
+        _work.wholes -= 1
+        if not _work.wholes and (act := _work.waiting):
+            _work.waiting = None
+            act()
 
 
 def too_late() -> None:
     """What was to be done is done, or is being undone: the rest of the scope is not cancelled any more."""
-    _work.asked = None
+    _work.asked, _work.late = None, True
+
+
+def late() -> bool:
+    """Whether it is too late for this thread to be cancelled."""
+    return _work.late
+
+
+def not_yet_late() -> None:
+    """Something new is to be done, or what is done can be taken back with what follows."""
+    _work.late = False
+
+
+def put_off(act: Callable[[], None]) -> bool:
+    """Whether this thread does something `whole`: then `act`, which would end it, is called when that is done."""
+    if _work.wholes:
+        _work.waiting = act
+    return bool(_work.wholes)

@@ -79,6 +79,7 @@ def run(
     timeout: float | None = None,
     limit: int | None = None,
     terminal: bool = False,
+    begun: Callable[[], bool] | None = None,
 ) -> str:
     """Run `command` to its end and return what it printed on stdout.
 
@@ -86,7 +87,8 @@ def run(
     at the end. With `terminal` it hears all that the program draws for people, without colours and moves of the cursor,
     and nothing is returned. Raises CommandFailed when the program exits with an error, takes longer than `timeout`
     seconds or prints more than `limit` characters, RuntimeUnavailable when it is not there. After a timeout or an
-    interrupt, or when somebody cancels (`cancelling`), nothing of its process group is left.
+    interrupt, or when somebody cancels (`cancelling`), nothing of its process group is left; but what can say that it
+    has `begun`, and must not be ended any more, is waited for, and once it is done it is too late to cancel.
     """
     command = _drawn(command)
     _log.debug("run %s", command.argv)
@@ -96,7 +98,7 @@ def run(
         printer = _Printer(child, PRINTED if limit is None else limit)
         left = _Left(timeout)
         try:
-            _wait(child, command.stdin, timeout)
+            _attended(child, command.stdin, timeout, begun)
             printed = printer.printed(left())
             listener.wait(left())
         except subprocess.TimeoutExpired as error:
@@ -116,6 +118,34 @@ def run(
             f"{_name(command)} {_ending(child.returncode)}", hint="\n".join(said), code=child.returncode
         )
     return printed
+
+
+def _attended(
+    child: subprocess.Popen[str], stdin: str | None, timeout: float | None, begun: Callable[[], bool] | None
+) -> None:
+    if begun is not None:
+        cancelling.not_yet_late()
+    try:
+        _wait(child, stdin, timeout)
+    except (KeyboardInterrupt, SystemExit, cancelling.Cancelled):
+        if begun is None or not _has(begun, child):
+            raise
+        cancelling.too_late()
+        child.wait()
+    if begun is not None:
+        cancelling.too_late()
+
+
+def _has(begun: Callable[[], bool], child: subprocess.Popen[str]) -> bool:
+    """Look while the child stands still: it goes on if it has begun, and ends otherwise."""
+    _send(child, signal.SIGSTOP)
+    if child.returncode is None:
+        os.waitid(os.P_PID, child.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
+    found = begun()
+    if not found:
+        _send(child, signal.SIGTERM)
+    _send(child, signal.SIGCONT)
+    return found
 
 
 def _wait(child: subprocess.Popen[str], stdin: str | None, timeout: float | None) -> None:

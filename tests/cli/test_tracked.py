@@ -1,7 +1,14 @@
 """What others see of a command that takes long."""
 
+import signal
+import subprocess
+import sys
 import time
 
+import pytest
+
+from venvoy import files
+from venvoy.actions.bases import interpreter
 from venvoy.frontends.tracking import VARIABLE
 
 
@@ -15,6 +22,14 @@ def _eventually(holds):
 
 def _jobs(user, verb):
     return [each for each in user.store.jobs.all() if each.verb == verb]
+
+
+def _no_kernel_prepared(user):
+    """As long as this goes on, whoever prepares a kernel for this Python waits."""
+    base = interpreter(user.store, sys.executable)
+    return files.locked(
+        user.store.payloads / f"{base.abi}-{base.platform}-{base.libc.partition('-')[0]}" / ".lock", timeout=60
+    )
 
 
 def test_a_command_that_takes_long_is_a_job_with_log_and_answer(bob, shelf):
@@ -49,8 +64,9 @@ def test_what_is_answered_at_once_is_no_job(bob):
 
 def test_a_job_is_cancelled_from_elsewhere_and_leaves_nothing_half_done(user):
     jobs = user.store.jobs
-    with user.start("init", "demo") as child:
+    with _no_kernel_prepared(user), user.start("init", "demo", "--python", sys.executable) as child:
         job = _eventually(lambda: next(iter(_jobs(user, "init")), None))
+        _eventually(lambda: "Preparing the kernel" in jobs.job(job.id).message)
         jobs.cancel(job.id)
         _, err = child.communicate(timeout=60)
 
@@ -59,6 +75,76 @@ def test_a_job_is_cancelled_from_elsewhere_and_leaves_nothing_half_done(user):
     assert "Traceback" not in err
     assert jobs.job(job.id).state == "cancelled"
     assert not user.store.exists("demo")
+
+
+def test_what_is_done_when_it_is_cancelled_stays_done(user):
+    jobs = user.store.jobs
+    user.done("init", "demo", "--python", sys.executable)
+    user.done("freeze", "demo")
+    with user.start("restore", user.store.project("demo") / "pylock.toml", "--name", "copy") as child:
+        with _no_kernel_prepared(user):
+            job = _eventually(lambda: next(iter(_jobs(user, "restore")), None))
+            _eventually(lambda: "Preparing the kernel" in jobs.job(job.id).message)
+            jobs.cancel(job.id)
+            _eventually(lambda: jobs.job(job.id).state == "cancelling")
+        out, err = child.communicate(timeout=60)
+
+    assert (child.returncode, jobs.job(job.id).state) == (0, "succeeded"), out + err
+    assert [each.event for each in user.store.history("copy").entries()] == ["change"]
+    assert jobs.result(job.id)["environment"]["name"] == "copy"
+
+
+ENDS_WHERE_ERRORS_ARE_DROPPED = """
+import os, sys
+
+class Finalized:
+    def __del__(self):
+        os.kill(os.getpid(), {signum})
+
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name == "venvoy.frontends.cli.health":
+            Finalized()
+
+sys.meta_path.insert(0, Finder())
+"""
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_an_end_that_comes_where_python_drops_errors_is_heard_all_the_same(bob, signum):
+    bob.write("site/sitecustomize.py", ENDS_WHERE_ERRORS_ARE_DROPPED.format(signum=int(signum)))
+
+    with bob.start("repair", "demo", PYTHONPATH=str(bob.work / "site")) as child, bob.store.held("demo"):
+        _, err = child.communicate(timeout=60)
+
+    assert child.returncode == 128 + signum
+    assert "ignored" not in err
+
+
+ENDS_IN_THE_MIDST = """
+import os, sys, time
+from venvoy import cancelling
+from venvoy.frontends.cli import _orderly_end
+from venvoy.frontends.cli.output import Invocation
+
+with _orderly_end(Invocation(words=())):
+    with cancelling.whole():
+        os.kill(os.getpid(), int(sys.argv[1]))
+        time.sleep(0.1)
+        print("whole", flush=True)
+    print("and more", flush=True)
+"""
+
+
+@pytest.mark.parametrize(
+    ("signum", "code"), [(signal.SIGINT, -signal.SIGINT), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+)
+def test_an_end_waits_for_what_is_done_whole(signum, code):
+    argv = [sys.executable, "-c", ENDS_IN_THE_MIDST, str(int(signum))]
+
+    ran = subprocess.run(argv, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=False)
+
+    assert (ran.stdout, ran.returncode) == ("whole\n", code)
 
 
 def test_a_job_of_the_sidebar_is_done_in_its_name(user):

@@ -3,17 +3,19 @@
 import os
 import signal
 import subprocess
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from venvoy import files
+from venvoy import cancelling, files
 from venvoy.actions.check import check
 from venvoy.actions.create import Plan, create
 from venvoy.actions.install import install
 from venvoy.actions.repair import repair
+from venvoy.actions.under_way import TOO_LATE
 from venvoy.actions.undo import undo
 from venvoy.engine.request import LOCK, UNFINISHED, Pin, Request
 from venvoy.errors import CommandFailed
@@ -122,15 +124,45 @@ def test_an_environment_that_was_cut_short_is_named_and_mended(near, many, store
     assert (conda_files.lacking(env.prefix), conda_files.audit(env.prefix).deviations) == ({}, ())
 
 
+def test_what_is_cancelled_while_it_is_put_in_place_goes_on_to_its_end(near, many, store, actor):
+    env = create(store, Plan(name="demo", runtime="conda", channels=(near.address,), specs=("plain",)), actor=actor)
+    specs = tuple(each.name for each in many)
+    meta = env.prefix / "conda-meta"
+    heard = []
+
+    with cancelling.scope() as cancel:
+
+        def watch():
+            os.kill(engine_at_work(meta, beyond=len(conda_meta.records(env.prefix))), signal.SIGSTOP)
+            cancel()
+
+        watcher = threading.Thread(target=watch)
+        watcher.start()
+        entry = install(store, env, (), specs=specs, actor=actor, on_line=heard.append)
+        watcher.join()
+
+    assert TOO_LATE in heard
+    assert {each.name for each in conda_meta.records(env.prefix)} == {"plain", *specs}
+    assert (conda_meta.unfinished(env.prefix), conda_files.lacking(env.prefix)) == (None, {})
+    assert conda_files.audit(env.prefix).deviations == ()
+    assert entry.asked[0].names == tuple(sorted(specs))
+    assert len(store.environment("demo").conda_packages) == 1 + MANY
+
+
 def kill_engine(meta: Path, *, beyond: int) -> None:
     """SIGKILL to the engine that this process has started, as soon as more packages than `beyond` are there."""
+    os.kill(engine_at_work(meta, beyond=beyond), signal.SIGKILL)
+
+
+def engine_at_work(meta: Path, *, beyond: int) -> int:
+    """The engine that this process has started, as soon as more packages than `beyond` are there."""
     while not ((meta / UNFINISHED).exists() and len(list(meta.glob("*.json"))) > beyond):
         time.sleep(0.001)
     children = [
         child for task in Path("/proc/self/task").iterdir() for child in (task / "children").read_text().split()
     ]
     [engine] = [each for each in children if b"venvoy.engine" in Path("/proc", each, "cmdline").read_bytes()]
-    os.kill(int(engine), signal.SIGKILL)
+    return int(engine)
 
 
 def test_a_removal_that_was_cut_short_can_be_finished(engine, near, prefix, many, there):

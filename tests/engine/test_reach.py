@@ -47,7 +47,7 @@ def test_what_is_served_from_a_folder_is_not_for_the_other_users_of_the_machine(
     (tmp_path / "conda.example/a").mkdir(parents=True)
     (tmp_path / "conda.example/a/file").write_text("ours")
     asked = """
-import socket, sys, urllib.error, urllib.request
+import socket, struct, sys, time, urllib.error, urllib.request
 from pathlib import Path
 from venvoy.engine.channels import _serving
 
@@ -64,6 +64,10 @@ with _serving(Path(sys.argv[1])) as address:
     with socket.create_connection(("127.0.0.1", int(bare.rpartition(":")[2]))) as raw:
         raw.sendall(b"GET /\\xe9/conda.example/a/file HTTP/1.0\\r\\n\\r\\n")
         print(raw.recv(100).split()[1].decode())
+    with socket.create_connection(("127.0.0.1", int(bare.rpartition(":")[2]))) as raw:
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # hangs up with a reset
+        raw.sendall(b"GET /")
+    time.sleep(0.2)
 """
     beside = tmp_path.parent / "beside/conda.example/a"
     beside.mkdir(parents=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from .. import runtimes
+from .. import cancelling, runtimes
 from ..errors import CommandFailed, InvalidInput
 from ..formats.system_packages import TOOLS, checked, installing, name_of
 from ..history import Entry
@@ -112,11 +112,12 @@ def _built(store: Store, env: Environment, image: Image, steps: Sequence[str], o
 
 def _stood(store: Store, env: Environment, image: Image, asked: Asked, actor: Actor) -> Extended:
     on = replace(env, container=replace(container_of(env), image=image))
-    try:
-        changes = based(contents_of(store, env), contents_of(store, on))
-        moved = stand_on(store, env, on)
-    except BaseException:
-        images.let_go(store, env.runtime, image)
-        raise
-    entry = note(store, moved, actor=actor, asked=(asked,))
+    with cancelling.whole():
+        try:
+            changes = based(contents_of(store, env), contents_of(store, on))
+            moved = stand_on(store, env, on)
+        except BaseException:
+            images.let_go(store, env.runtime, image)
+            raise
+        entry = note(store, moved, actor=actor, asked=(asked,))
     return Extended(environment=moved, entry=entry, changes=changes)

@@ -6,11 +6,12 @@ import os
 import platform
 import re
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 
-from .. import files, process
+from .. import cancelling, files, process
 from ..condarc import PINNED
 from ..engine.request import name_in
 from ..errors import EnvironmentExists, InvalidInput, RuntimeUnavailable
@@ -98,7 +99,7 @@ def create(
 
     Raises EnvironmentExists, RuntimeUnavailable (no such interpreter), InvalidInput, CommandFailed.
     """
-    with store.held(plan.name):
+    with store.held(plan.name), ExitStack() as held:
         old = _replaceable(store, plan)
         texts = {} if _language(plan, old) == "r" else _requirement_texts(store, plan)
         store.tidy(plan.name)
@@ -134,6 +135,7 @@ def create(
                 _configured_as(old, _aside(env))
                 filled = fill or _solved(plan, actor, texts, on_line, on_progress)
             env = _filled(env, filled)
+            held.enter_context(cancelling.whole())
             store.commit(env, texts, keep=plan.keep)
         except BaseException:
             store.tidy(plan.name)

@@ -153,7 +153,7 @@ def locked_at(store: Store, env: Environment, snapshot: Snapshot) -> Snapshot | 
 
 
 def _swapped(store: Store, kept: Environment, *, actor: Actor, asked: tuple[Asked, ...], event: Event) -> Environment:
-    with store.held(kept.name):
+    with store.held(kept.name), cancelling.whole():
         store.commit(kept, store.texts(kept), keep=True)
         _trim(store, kept.name)
         note(store, kept, actor=actor, asked=asked, event=event)

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from .. import files, process
+from .. import cancelling, files, process
 from ..engine.request import Request, name_in
 from ..errors import CommandFailed, InvalidInput, NotPermitted
 from ..history import Entry
 from ..inventory import conda_meta
 from ..inventory.dist_info import canonical
 from ..managers import uv
-from ..model import OF_R, Actor, Asked, Environment, Job, OnProgress, Package
+from ..model import OF_R, Actor, Asked, Environment, OnProgress, Package
 from ..process import OnLine
 from ..store import Store
 from . import conda
@@ -23,6 +24,7 @@ from .note import note
 from .observe import observe
 from .r_install import r_install, r_remove
 from .start_of import start_of
+from .under_way import under_way
 from .why import why
 
 
@@ -69,18 +71,22 @@ def install(
                 store, env, request, f"cannot install into {env.name!r}", actor, asked, on_line, on_progress
             )
         if requirements or lists:
-            job = uv.install(env.python, *requirements, files=lists)
             names = tuple(sorted(canonical(each.name) for each in parsed))
             by_name = (Asked(tool="venvoy", verb="install", names=names),) if parsed else ()
-            entry = _changed(store, env, job, f"cannot install into {env.name!r}", actor, by_name, on_line) or entry
-        if by_r:
-            entry = r_install(store, env.speaking("r"), by_r, actor=actor, on_line=on_line) or entry
+            with _told(f"cannot install into {env.name!r}"):
+                job = uv.install(env.python, *requirements, files=lists)
+                begun = under_way(env.prefix, on_line=on_line)
+                process.run(start_of(env, job), on_line=on_line, begun=begun)
+            entry = note(store, env, actor=actor, asked=by_name) or entry
         current = store.environment(env.name)
         if dev:
             store.save(replace(current, dev_packages=merged(current.dev_packages, requirements)))
         else:
             store.save(replace(current, packages=merged(current.packages, requirements)))
         _list(store, current, DEV_REQUIREMENTS if dev else REQUIREMENTS, requirements)
+        if by_r:
+            cancelling.not_yet_late()
+            entry = r_install(store, env.speaking("r"), by_r, actor=actor, on_line=on_line) or entry
     return entry
 
 
@@ -119,7 +125,7 @@ def remove(
             f"{', '.join(missing)} is not installed in {env.name!r}", hint=f"see: venvoy show {env.name}"
         )
     entry = None
-    with store.held(env.name):
+    with store.held(env.name), ExitStack() as held:
         if by_conda:
             source = conda.source(env.channels, prefix=env.prefix)
             request = Request(verb="change", source=source, names=by_conda, command=actor.command)
@@ -127,12 +133,16 @@ def remove(
             entry = _by_conda(
                 store, env, request, f"cannot remove from {env.name!r}", actor, asked, on_line, on_progress
             )
+        # It is done in no time, and with half of it uv could not go on.
+        held.enter_context(cancelling.whole())
         if wanted:
             conda_meta.clear_husks(env.prefix)
             asked = (Asked(tool="venvoy", verb="remove", names=wanted),)
-            job = uv.remove(env.python, *wanted)
-            entry = _changed(store, env, job, f"cannot remove from {env.name!r}", actor, asked, on_line) or entry
+            with _told(f"cannot remove from {env.name!r}"):
+                process.run(start_of(env, uv.remove(env.python, *wanted)), on_line=on_line)
+            entry = note(store, env, actor=actor, asked=asked) or entry
         forget(store, env.name, wanted)
+        cancelling.too_late()
     return entry
 
 
@@ -199,7 +209,8 @@ def _by_conda(
     """Change the prefix by the engine, and have config.yaml list what is asked for now."""
     conda.needs_engine(store)
     request = replace(request, prefix=str(env.prefix))
-    said = conda.ask(request, doing=doing, on_line=on_line, on_progress=on_progress)
+    begun = under_way(env.prefix, on_line=on_line)
+    said = conda.ask(request, doing=doing, on_line=on_line, on_progress=on_progress, begun=begun)
     for each in said.get("scripts", ()):
         if on_line:
             on_line(
@@ -215,20 +226,13 @@ def _python(store: Store, env: Environment) -> str:
     return observe(store, env).language_version
 
 
-def _changed(
-    store: Store,
-    env: Environment,
-    job: Job,
-    doing: str,
-    actor: Actor,
-    asked: tuple[Asked, ...],
-    on_line: OnLine | None,
-) -> Entry | None:
+@contextmanager
+def _told(doing: str) -> Iterator[None]:
+    """Have the error say what could not be done, and why."""
     try:
-        process.run(start_of(env, job), on_line=on_line)
+        yield
     except CommandFailed as error:
         raise CommandFailed(f"{doing}: {why(error)}", hint=error.hint, code=error.code) from error
-    return note(store, env, actor=actor, asked=asked)
 
 
 def _list(store: Store, env: Environment, name: str, added: tuple[str, ...], *, without: Iterable[str] = ()) -> None:

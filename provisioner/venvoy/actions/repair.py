@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from .. import files, inventory, process
+from .. import cancelling, files, inventory, process
 from ..containers import ENGINES
 from ..errors import CommandFailed, InvalidInput, RuntimeUnavailable, VenvoyError
 from ..inventory import Distribution, fit, venv
@@ -28,6 +28,7 @@ from .relocate import relocate
 from .repair_conda import mended
 from .repair_r import mended_r
 from .start_of import start_of
+from .under_way import under_way
 from .why import why
 
 _STANDING = ("interpreter-broken", "interpreter-changed", "home-gone", "pyvenv-cfg-gone")
@@ -48,12 +49,22 @@ def repair(store: Store, env: Environment, *, actor: Actor, on_line: OnLine | No
     """
     with store.held(env.name):
         work = _Work(store=store, env=store.environment(env.name), on_line=on_line)
-        for step in (_leftovers, _link, *_steps(work.env)):
-            work.done += step(work)
-        if work.done and (work.env.language == "r" or _ready(work)):
-            note(store, work.env, actor=actor)
+        with _noted(work, actor):
+            for step in (_leftovers, _link, *_steps(work.env)):
+                work.done += step(work)
     found = tuple(each for each in check(store, work.env) if each.code not in work.explained)
     return Repair(done=tuple(work.done), left=(*work.hindered, *found))
+
+
+@contextlib.contextmanager
+def _noted(work: _Work, actor: Actor) -> Iterator[None]:
+    """Write down what was done, also where somebody stops the rest."""
+    try:
+        yield
+    finally:
+        with cancelling.whole():
+            if work.done and (work.env.language == "r" or _ready(work)):
+                note(work.store, work.env, actor=actor)
 
 
 def _steps(env: Environment) -> tuple[Callable[[_Work], Iterator[str]], ...]:
@@ -79,7 +90,8 @@ class _Work:
     explained: set[str] = field(default_factory=set)
 
     def run(self, job: Job) -> None:
-        process.run(start_of(self.env, job), on_line=self.on_line)
+        begun = under_way(self.env.prefix, on_line=self.on_line)
+        process.run(start_of(self.env, job), on_line=self.on_line, begun=begun)
 
     def fails(self, code: str, message: str, mend: str) -> None:
         self.hindered.append(Finding(code=code, message=message, mend=mend))

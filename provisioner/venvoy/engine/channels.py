@@ -8,6 +8,7 @@ import io
 import json
 import os
 import secrets
+import sys
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -111,12 +112,19 @@ class _Private(http.server.SimpleHTTPRequestHandler):
         pass
 
 
+class _Server(http.server.ThreadingHTTPServer):
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing of a client that has hung up: rattler does so where it needs no answer any more."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
+
+
 @contextmanager
 def _serving(folder: Path) -> Iterator[str]:
     """Serve a folder to this machine alone: rattler checks hashes of what comes over http, not of files (`file://`)."""
     secret = secrets.token_urlsafe(16)
     answers = partial(_Private, directory=str(folder), secret=secret)
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), answers) as server:
+    with _Server(("127.0.0.1", 0), answers) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_address[1]}/{secret}"
         server.shutdown()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from ... import inventory
+from ... import cancelling, inventory
 from ...actions.adopt import adopt as adopted
 from ...actions.contain import Wanted, contain
 from ...actions.create import Plan, create
@@ -118,23 +118,25 @@ def init(
         force=force,
     )
     patient(store, name, out)
-    recorded = store.project(name).exists()
+    there, recorded = store.exists(name), store.project(name).exists()
     before = _installed(store, name)
-    with out.measured(f"Making {name!r} …") as (on_line, on_progress):
-        wanted = wanted_of(runtime, contained) if in_container else None
-        if source:
-            env = _from(store, plan, source, wanted, out, on_line, on_progress)
-        else:
-            if wanted:
-                wanted = replace(wanted, language=language or "python", python=spoken.python, r=spoken.r)
-                kind, container = contain(store, wanted, policy(), on_line=on_line, on_progress=on_progress)
-                plan = replace(plan, runtime=kind, container=container)
-            env = create(store, plan, actor=actor(out), on_line=on_line, on_progress=on_progress)
     try:
+        with out.measured(f"Making {name!r} …") as (on_line, on_progress):
+            wanted = wanted_of(runtime, contained) if in_container else None
+            if source:
+                env = _from(store, plan, source, wanted, out, on_line, on_progress)
+            else:
+                if wanted:
+                    wanted = replace(wanted, language=language or "python", python=spoken.python, r=spoken.r)
+                    kind, container = contain(store, wanted, policy(), on_line=on_line, on_progress=on_progress)
+                    plan = replace(plan, runtime=kind, container=container)
+                env = create(store, plan, actor=actor(out), on_line=on_line, on_progress=on_progress)
+        cancelling.not_yet_late()
         kernel = kernels.offered(store, env, out, first=PREPARING)
+        cancelling.too_late()
     except (KeyboardInterrupt, SystemExit):
-        if not force:
-            removed(store, env, record=not recorded)
+        if not there and store.exists(name):
+            removed(store, store.environment(name), record=not recorded)
         raise
     _tell_lost(before, _installed(store, name), name, out)
     out.show(made_view(env, project=store.project(name), kernel=kernel))
