@@ -188,19 +188,28 @@ def new_home(
     return made
 
 
+@pytest.fixture
+def moved(monkeypatch: pytest.MonkeyPatch, _machine: Mapping[str, str]) -> Callable[[Mapping[str, str]], Settings]:
+    """Lives in a home for the rest of the test: nothing but what is the machine's is the user's."""
+
+    def moved(home: Mapping[str, str]) -> Settings:
+        for name in os.environ.keys() & set(FOREIGN):
+            monkeypatch.delenv(name)
+        for name, value in (_machine | home).items():
+            monkeypatch.setenv(name, value)
+        return venvoy_settings.current()
+
+    return moved
+
+
 @pytest.fixture(autouse=True)
 def settings(
     new_home: Callable[[str], AbstractContextManager[Mapping[str, str]]],
-    monkeypatch: pytest.MonkeyPatch,
-    _machine: Mapping[str, str],
+    moved: Callable[[Mapping[str, str]], Settings],
 ) -> Iterator[Settings]:
     """Where things lie in this test: nothing is the user's, and nothing is left."""
-    for name in os.environ.keys() & set(FOREIGN):
-        monkeypatch.delenv(name)
-    with new_home("home") as variables:
-        for name, value in (_machine | variables).items():
-            monkeypatch.setenv(name, value)
-        yield venvoy_settings.current()
+    with new_home("home") as home:
+        yield moved(home)
 
 
 @pytest.fixture

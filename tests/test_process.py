@@ -285,6 +285,39 @@ def test_what_is_cancelled_ends_with_all_that_it_started_and_cleaning_up_is_not_
     assert after == "cleaned up\n"
 
 
+SLOW = "import sys, time, pathlib; time.sleep(0.6); pathlib.Path(sys.argv[1]).touch()"
+
+
+def unreadable() -> bool:
+    raise OSError("nobody knows")
+
+
+@pytest.mark.parametrize("begun", [lambda: True, unreadable], ids=["begun", "nobody knows"])
+def test_what_has_begun_goes_on_to_its_end_and_what_comes_next_does_not_begin(tmp_path, begun):
+    heard = []
+    with cancelling.scope() as cancel:
+        threading.Timer(0.2, cancel).start()
+
+        process.run(python(SLOW, str(tmp_path / "first")), begun=begun, on_line=heard.append)
+        process.run(python(SLOW, str(tmp_path / "its end")))
+        with pytest.raises(cancelling.Cancelled):
+            process.run(python(SLOW, str(tmp_path / "next")), begun=begun)
+
+    assert {each.name for each in tmp_path.iterdir()} == {"first", "its end"}
+    assert heard == [process.TOO_LATE]
+
+
+def test_what_has_not_begun_is_stopped_and_so_is_what_comes_next(tmp_path):
+    with cancelling.scope() as cancel:
+        process.run(python(SLOW, str(tmp_path / "first")), begun=lambda: False)
+        threading.Timer(0.2, cancel).start()
+        with pytest.raises(cancelling.Cancelled):
+            process.run(python(SLOW, str(tmp_path / "second")), begun=lambda: False)
+
+    time.sleep(0.8)
+    assert {each.name for each in tmp_path.iterdir()} == {"first"}
+
+
 def test_what_may_be_cancelled_and_is_not_gets_its_input_and_keeps_to_its_time():
     slow = python("import sys, time; time.sleep(0.4); print(len(sys.stdin.read()))", stdin="x" * 300_000)
     with cancelling.scope():

@@ -20,8 +20,10 @@ class Cancelled(BaseException):
 
 class _Work(threading.local):
     asked: threading.Event | None = None
-    wholes: int = 0
+    kept: threading.Event | None = None
     late: bool = False
+    owed: BaseException | None = None
+    wholes: int = 0
     waiting: Callable[[], None] | None = None
 
 
@@ -31,12 +33,12 @@ _work = _Work()
 @contextmanager
 def scope() -> Iterator[Callable[[], None]]:
     """What this thread does in it may be cancelled, by whoever calls what is given, in any thread."""
-    before, asked = (_work.asked, _work.late), threading.Event()
-    _work.asked, _work.late = asked, False
+    before, asked = (_work.asked, _work.kept, _work.late, _work.owed), threading.Event()
+    _work.asked, _work.kept, _work.late, _work.owed = asked, None, False, None
     try:
         yield asked.set
     finally:
-        _work.asked, _work.late = before
+        _work.asked, _work.kept, _work.late, _work.owed = before
 
 
 def possible() -> bool:
@@ -47,7 +49,7 @@ def possible() -> bool:
 def look() -> None:
     """Raise Cancelled where that was asked for. Once: cleaning up is not cancelled."""
     if _work.asked is not None and _work.asked.is_set():
-        too_late()
+        _work.asked, _work.kept, _work.late = None, None, True
         raise Cancelled
 
 
@@ -59,16 +61,23 @@ def whole() -> Iterator[None]:
     try:
         yield
     finally:
-        _work.asked = None if _work.late else before
+        if _work.late:
+            _work.kept = before or _work.kept
+        else:
+            _work.asked = before
         _work.wholes -= 1
         if not _work.wholes and (act := _work.waiting):
             _work.waiting = None
             act()
 
 
-def too_late() -> None:
-    """What was to be done is done, or is being undone: the rest of the scope is not cancelled any more."""
-    _work.asked, _work.late = None, True
+def too_late(owed: BaseException | None = None) -> None:
+    """What was to be done is done, or goes on to its end: it is not cancelled any more.
+
+    `owed` is the word that it should end, which was not followed; it holds for what comes next.
+    """
+    _work.asked, _work.kept, _work.late = None, _work.asked or _work.kept, True
+    _work.owed = owed or _work.owed
 
 
 def late() -> bool:
@@ -77,8 +86,16 @@ def late() -> bool:
 
 
 def not_yet_late() -> None:
-    """Something new is to be done, or what is done can be taken back with what follows."""
-    _work.late = False
+    """Something else begins, or what is done can be taken back with what follows. Raises what is owed."""
+    _work.asked, _work.kept, _work.late = _work.asked or _work.kept, None, False
+    if error := owed():
+        raise error
+
+
+def owed() -> BaseException | None:
+    """The word that this thread should end, where it came too late for what was done; the next time None."""
+    error, _work.owed = _work.owed, None
+    return error
 
 
 def put_off(act: Callable[[], None]) -> bool:

@@ -47,6 +47,7 @@ PATIENCE = 15.0
 """Seconds that the removal of what a killed program left may take, and within which a signal must be delivered."""
 GRACE = 3.0
 """Seconds that an interrupted program has for its own cleaning up."""
+TOO_LATE = "It is too late to stop: what was begun goes on to its end …"
 _NAP = 0.05
 _TYPED = (signal.SIGINT, signal.SIGQUIT)
 _SENT = (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
@@ -94,11 +95,11 @@ def run(
     _log.debug("run %s", command.argv)
     drawn = _terminal() if terminal else None
     with _leased(command), _started(command, drawn) as child:
-        listener = _Listener(child, on_line, drawn and drawn[0])
-        printer = _Printer(child, PRINTED if limit is None else limit)
-        left = _Left(timeout)
         try:
-            _attended(child, command.stdin, timeout, begun)
+            listener = _Listener(child, on_line, drawn and drawn[0])
+            printer = _Printer(child, PRINTED if limit is None else limit)
+            left = _Left(timeout)
+            _attended(child, command.stdin, timeout, begun, on_line)
             printed = printer.printed(left())
             listener.wait(left())
         except subprocess.TimeoutExpired as error:
@@ -121,30 +122,48 @@ def run(
 
 
 def _attended(
-    child: subprocess.Popen[str], stdin: str | None, timeout: float | None, begun: Callable[[], bool] | None
+    child: subprocess.Popen[str],
+    stdin: str | None,
+    timeout: float | None,
+    begun: Callable[[], bool] | None,
+    on_line: OnLine | None,
 ) -> None:
     if begun is not None:
         cancelling.not_yet_late()
     try:
         _wait(child, stdin, timeout)
-    except (KeyboardInterrupt, SystemExit, cancelling.Cancelled):
+        if begun is not None:
+            cancelling.too_late()
+    except (KeyboardInterrupt, SystemExit, cancelling.Cancelled) as error:
         if begun is None or not _has(begun, child):
             raise
-        cancelling.too_late()
+        cancelling.too_late(error)
+        if on_line is not None:
+            with contextlib.suppress(OSError):  # whoever would read it may be gone by the same signal
+                on_line(TOO_LATE)
         child.wait()
-    if begun is not None:
-        cancelling.too_late()
 
 
 def _has(begun: Callable[[], bool], child: subprocess.Popen[str]) -> bool:
-    """Look while the child stands still: it goes on if it has begun, and ends otherwise."""
-    _send(child, signal.SIGSTOP)
-    if child.returncode is None:
-        os.waitid(os.P_PID, child.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
-    found = begun()
-    if not found:
-        _send(child, signal.SIGTERM)
-    _send(child, signal.SIGCONT)
+    """Look while the child stands still: it goes on if it has begun, and ends otherwise.
+
+    What a container's engine does for the child goes on meanwhile.
+    """
+    with cancelling.whole():
+        if child.poll() is not None:
+            return begun()
+        found = True
+        _send(child, signal.SIGSTOP)
+        try:
+            if hasattr(os, "waitid"):  # macOS has it since Python 3.13
+                os.waitid(os.P_PID, child.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
+            found = begun()
+        except OSError:
+            pass  # nobody knows, and half of it would be the worse end
+        finally:
+            if not found:
+                _send(child, signal.SIGTERM)
+            _send(child, signal.SIGCONT)
     return found
 
 
@@ -465,6 +484,7 @@ def _terminal() -> tuple[IO[str], int]:
 def _end(child: subprocess.Popen[str]) -> None:
     """End the child and its group: politely, then not."""
     _send(child, signal.SIGTERM)
+    _send(child, signal.SIGCONT)
     with contextlib.suppress(subprocess.TimeoutExpired):
         child.wait(GRACE)
     _send(child, signal.SIGKILL)

@@ -12,8 +12,8 @@ import pytest
 
 from venvoy import cancelling, inventory
 from venvoy.actions.install import install, remove
-from venvoy.actions.under_way import TOO_LATE
 from venvoy.inventory.damage import damages
+from venvoy.process import TOO_LATE
 
 PARTS = tuple(f"part-{number}" for number in range(12))
 BUILDS_FOR_EVER = """

@@ -13,7 +13,6 @@ import pytest
 from labs import PATIENCE, Lab, Sidebar
 from playwright.sync_api import Browser, Locator, Page, sync_playwright
 
-from venvoy import settings as venvoy_settings
 from venvoy.settings import Settings
 
 SIZE = {"width": 1280, "height": 800}
@@ -50,12 +49,8 @@ def _home(new_home: Callable[[str], AbstractContextManager[Mapping[str, str]]]) 
 
 
 @pytest.fixture(autouse=True)
-def settings(
-    settings: Settings, _home: Mapping[str, str], _machine: Mapping[str, str], monkeypatch: pytest.MonkeyPatch
-) -> Settings:
-    for name, value in (_machine | _home).items():
-        monkeypatch.setenv(name, value)
-    return venvoy_settings.current()
+def settings(moved: Callable[[Mapping[str, str]], Settings], _home: Mapping[str, str]) -> Settings:
+    return moved(_home)
 
 
 # --- a server --------------------------------------------------------------------------------------------------------

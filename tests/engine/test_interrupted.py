@@ -13,9 +13,8 @@ import pytest
 from venvoy import cancelling, files
 from venvoy.actions.check import check
 from venvoy.actions.create import Plan, create
-from venvoy.actions.install import install
+from venvoy.actions.install import install, remove
 from venvoy.actions.repair import repair
-from venvoy.actions.under_way import TOO_LATE
 from venvoy.actions.undo import undo
 from venvoy.engine.request import LOCK, UNFINISHED, Pin, Request
 from venvoy.errors import CommandFailed
@@ -124,40 +123,55 @@ def test_an_environment_that_was_cut_short_is_named_and_mended(near, many, store
     assert (conda_files.lacking(env.prefix), conda_files.audit(env.prefix).deviations) == ({}, ())
 
 
-def test_what_is_cancelled_while_it_is_put_in_place_goes_on_to_its_end(near, many, store, actor):
-    env = create(store, Plan(name="demo", runtime="conda", channels=(near.address,), specs=("plain",)), actor=actor)
+def put_in(store, env, specs, **others):
+    install(store, env, (), specs=specs, **others)
+
+
+@pytest.mark.parametrize("change", [put_in, remove])
+def test_what_is_cancelled_while_it_is_put_in_place_is_taken_back(near, many, store, actor, change):
     specs = tuple(each.name for each in many)
-    meta = env.prefix / "conda-meta"
+    wanted = ("plain", *specs) if change is remove else ("plain",)
+    env = create(store, Plan(name="demo", runtime="conda", channels=(near.address,), specs=wanted), actor=actor)
+    meta, before = env.prefix / "conda-meta", conda_meta.records(env.prefix)
+    then = store.environment("demo")
     heard = []
 
     with cancelling.scope() as cancel:
 
         def watch():
-            os.kill(engine_at_work(meta, beyond=len(conda_meta.records(env.prefix))), signal.SIGSTOP)
+            os.kill(engine_at_work(meta, other_than=len(before)), signal.SIGSTOP)
             cancel()
 
         watcher = threading.Thread(target=watch)
         watcher.start()
-        entry = install(store, env, (), specs=specs, actor=actor, on_line=heard.append)
+        with pytest.raises(cancelling.Cancelled):
+            change(store, env, specs, actor=actor, on_line=heard.append)
         watcher.join()
 
-    assert TOO_LATE in heard
-    assert {each.name for each in conda_meta.records(env.prefix)} == {"plain", *specs}
+    assert {(each.name, each.version) for each in conda_meta.records(env.prefix)} == {
+        (each.name, each.version) for each in before
+    }
     assert (conda_meta.unfinished(env.prefix), conda_files.lacking(env.prefix)) == (None, {})
     assert conda_files.audit(env.prefix).deviations == ()
-    assert entry.asked[0].names == tuple(sorted(specs))
-    assert len(store.environment("demo").conda_packages) == 1 + MANY
+    assert (store.environment("demo"), len(store.history("demo").entries())) == (then, 1)
+    assert not [line for line in heard if "repair" in line]
 
 
 def kill_engine(meta: Path, *, beyond: int) -> None:
     """SIGKILL to the engine that this process has started, as soon as more packages than `beyond` are there."""
-    os.kill(engine_at_work(meta, beyond=beyond), signal.SIGKILL)
-
-
-def engine_at_work(meta: Path, *, beyond: int) -> int:
-    """The engine that this process has started, as soon as more packages than `beyond` are there."""
     while not ((meta / UNFINISHED).exists() and len(list(meta.glob("*.json"))) > beyond):
         time.sleep(0.001)
+    os.kill(engine_below_us(), signal.SIGKILL)
+
+
+def engine_at_work(meta: Path, *, other_than: int) -> int:
+    """The engine that this process has started, as soon as the packages that are there are not that many any more."""
+    while not ((meta / UNFINISHED).exists() and len(list(meta.glob("*.json"))) != other_than):
+        time.sleep(0.001)
+    return engine_below_us()
+
+
+def engine_below_us() -> int:
     children = [
         child for task in Path("/proc/self/task").iterdir() for child in (task / "children").read_text().split()
     ]

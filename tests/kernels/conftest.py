@@ -22,7 +22,6 @@ from jupyter_client.ioloop import AsyncIOLoopKernelManager
 from jupyter_client.manager import KernelManager
 from traitlets.config import Config
 
-from venvoy import settings as venvoy_settings
 from venvoy.actions.contain import Wanted, contain
 from venvoy.actions.create import Plan, create
 from venvoy.actions.detect import Detected, Found
@@ -62,17 +61,12 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 @pytest.fixture(scope="session")
 def _home(new_home: Callable[[str], AbstractContextManager[Mapping[str, str]]]) -> Iterator[Mapping[str, str]]:
     with new_home("kernels") as variables:
-        yield variables
+        yield {**variables, "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
 
 
 @pytest.fixture(autouse=True)
-def settings(
-    settings: Settings, _home: Mapping[str, str], _machine: Mapping[str, str], monkeypatch: pytest.MonkeyPatch
-) -> Settings:
-    for name, value in (_machine | _home).items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setenv("PYDEVD_DISABLE_FILE_VALIDATION", "1")
-    return venvoy_settings.current()
+def settings(moved: Callable[[Mapping[str, str]], Settings], _home: Mapping[str, str]) -> Settings:
+    return moved(_home)
 
 
 @pytest.fixture(scope="session")

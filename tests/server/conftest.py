@@ -19,7 +19,6 @@ from typing import Any
 import pytest
 import websocket
 
-from venvoy import settings as venvoy_settings
 from venvoy.settings import Settings
 
 PATIENCE = 60
@@ -39,12 +38,8 @@ def _home(new_home: Callable[[str], AbstractContextManager[Mapping[str, str]]]) 
 
 
 @pytest.fixture(autouse=True)
-def settings(
-    settings: Settings, _home: Mapping[str, str], _machine: Mapping[str, str], monkeypatch: pytest.MonkeyPatch
-) -> Settings:
-    for name, value in (_machine | _home).items():
-        monkeypatch.setenv(name, value)
-    return venvoy_settings.current()
+def settings(moved: Callable[[Mapping[str, str]], Settings], _home: Mapping[str, str]) -> Settings:
+    return moved(_home)
 
 
 @dataclass

@@ -12,6 +12,7 @@ import { Timeline } from './Timeline';
 
 const trans = nullTranslator.load('venvoy');
 const nothing = (): void => undefined;
+const noLog: (id: string, offset: number) => Promise<ILog> = async () => ({ text: '', offset: 0, size: 0 });
 let box: HTMLElement;
 let root: Root;
 
@@ -315,7 +316,7 @@ describe('jobs', () => {
     file: null,
     ...more
   });
-  const list = (one: IJob, cancelled: string[] = []): JSX.Element => (
+  const list = (one: IJob, cancelled: string[] = [], readLog = noLog): JSX.Element => (
     <Jobs
       jobs={[one]}
       environment="study"
@@ -324,9 +325,20 @@ describe('jobs', () => {
       onForget={nothing}
       onCopy={nothing}
       onDownload={nothing}
-      readLog={async () => ({ text: '', offset: 0, size: 0 })}
+      readLog={readLog}
     />
   );
+
+  /** Draw a job with that log, and open it; what is given draws it anew as it stood later. */
+  const opened = async (readLog: typeof noLog): Promise<(seq: number) => Promise<void>> => {
+    draw(list(job({ seq: 1 }), [], readLog));
+    const log = box.querySelector('details') as HTMLDetailsElement;
+    await act(async () => {
+      log.open = true;
+      log.dispatchEvent(new Event('toggle'));
+    });
+    return seq => act(async () => root.render(list(job({ seq }), [], readLog)));
+  };
 
   it('say how far they are, and are cancelled', () => {
     const cancelled: string[] = [];
@@ -363,29 +375,12 @@ describe('jobs', () => {
       asked.push(offset);
       return { text: `line ${offset}\n`, offset: offset + 1, size: offset + 1 };
     };
-    const shown = (seq: number): JSX.Element => (
-      <Jobs
-        jobs={[job({ seq })]}
-        environment="study"
-        trans={trans}
-        onCancel={nothing}
-        onForget={nothing}
-        onCopy={nothing}
-        onDownload={nothing}
-        readLog={readLog}
-      />
-    );
-    draw(shown(1));
-    const log = box.querySelector('details') as HTMLDetailsElement;
-    await act(async () => {
-      log.open = true;
-      log.dispatchEvent(new Event('toggle'));
-    });
+    const later = await opened(readLog);
 
-    await act(async () => root.render(shown(2)));
+    await later(2);
 
     expect(asked).toEqual([0, 1]);
-    expect(log.querySelector('pre')?.textContent).toBe('line 0\nline 1\n');
+    expect(box.querySelector('details pre')?.textContent).toBe('line 0\nline 1\n');
   });
 
   it('have a log that is read by one reader at a time, and to its end', async () => {
@@ -397,22 +392,16 @@ describe('jobs', () => {
         answers.push(() => done({ text: `line ${offset}\n`, offset: offset + 1, size: offset + 1 }));
       });
     };
-    const shown = (seq: number): JSX.Element => React.cloneElement(list(job({ seq })), { readLog });
-    draw(shown(1));
-    const log = box.querySelector('details') as HTMLDetailsElement;
-    await act(async () => {
-      log.open = true;
-      log.dispatchEvent(new Event('toggle'));
-    });
+    const later = await opened(readLog);
 
-    await act(async () => root.render(shown(2)));
-    await act(async () => root.render(shown(3)));
+    await later(2);
+    await later(3);
     expect(asked).toEqual([0]);
     await act(async () => answers[0]());
     await act(async () => answers[1]());
 
     expect(asked).toEqual([0, 1]);
-    expect(log.querySelector('pre')?.textContent).toBe('line 0\nline 1\n');
+    expect(box.querySelector('details pre')?.textContent).toBe('line 0\nline 1\n');
   });
 
   it('that failed say what mends it', () => {

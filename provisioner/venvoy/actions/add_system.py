@@ -112,12 +112,17 @@ def _built(store: Store, env: Environment, image: Image, steps: Sequence[str], o
 
 def _stood(store: Store, env: Environment, image: Image, asked: Asked, actor: Actor) -> Extended:
     on = replace(env, container=replace(container_of(env), image=image))
+    try:
+        changes = based(contents_of(store, env), contents_of(store, on))
+    except BaseException:
+        images.let_go(store, env.runtime, image)
+        raise
     with cancelling.whole():
         try:
-            changes = based(contents_of(store, env), contents_of(store, on))
             moved = stand_on(store, env, on)
         except BaseException:
             images.let_go(store, env.runtime, image)
             raise
         entry = note(store, moved, actor=actor, asked=(asked,))
+        cancelling.too_late()
     return Extended(environment=moved, entry=entry, changes=changes)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,17 +19,10 @@ from .bases import without_environment
 from .package_managers import conda_program
 
 
-def ask(
-    request: Request,
-    *,
-    doing: str,
-    on_line: OnLine | None = None,
-    on_progress: OnProgress | None = None,
-    begun: Callable[[], bool] | None = None,
-) -> Any:
+def ask(request: Request, *, doing: str, on_line: OnLine | None = None, on_progress: OnProgress | None = None) -> Any:
     """Run the engine on one request. `doing` begins the sentence of an error ("cannot install into 'demo'").
 
-    `begun` is as for `process.run`. Raises RuntimeUnavailable without the engine, InvalidInput, CommandFailed.
+    Raises RuntimeUnavailable without the engine, InvalidInput, CommandFailed.
     """
     job = conda.job(request)
     told: list[str] = []
@@ -45,7 +38,7 @@ def ask(
             on_line(said)
 
     try:
-        printed = process.run(without_environment(job), on_line=hear, begun=begun)
+        printed = process.run(without_environment(job), on_line=hear)
     except CommandFailed as error:
         raise CommandFailed(f"{doing}: {error.message}", hint="\n".join(told[-10:]), code=error.code) from error
     return conda.answer(printed, doing=doing)

@@ -166,6 +166,7 @@ def _on_its_image(
     with store.held(env.name), cancelling.whole():
         moved = stand_on(store, env, then)
         note(store, moved, actor=actor, asked=(*asked, *asked_of_system(store, env, then)), event=event)
+        cancelling.too_late()
     return moved
 
 

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 from .. import cancelling, files, process
 from ..engine.request import Request, name_in
-from ..errors import CommandFailed, InvalidInput, NotPermitted
+from ..errors import CommandFailed, InvalidInput, NotPermitted, VenvoyError
 from ..history import Entry
 from ..inventory import conda_meta
 from ..inventory.dist_info import canonical
+from ..managers import conda as engine
 from ..managers import uv
 from ..model import OF_R, Actor, Asked, Environment, OnProgress, Package
 from ..process import OnLine
 from ..store import Store
 from . import conda
-from .create import DEV_REQUIREMENTS, REQUIREMENTS
+from .create import DEV_REQUIREMENTS, REQUIREMENTS, asked_of
 from .lists import bare, entries, merged, named, requirement, without_names
 from .note import note
 from .observe import observe
@@ -75,15 +76,10 @@ def install(
             by_name = (Asked(tool="venvoy", verb="install", names=names),) if parsed else ()
             with _told(f"cannot install into {env.name!r}"):
                 job = uv.install(env.python, *requirements, files=lists)
-                begun = under_way(env.prefix, on_line=on_line)
-                process.run(start_of(env, job), on_line=on_line, begun=begun)
-            entry = note(store, env, actor=actor, asked=by_name) or entry
-        current = store.environment(env.name)
-        if dev:
-            store.save(replace(current, dev_packages=merged(current.dev_packages, requirements)))
-        else:
-            store.save(replace(current, packages=merged(current.packages, requirements)))
-        _list(store, current, DEV_REQUIREMENTS if dev else REQUIREMENTS, requirements)
+                process.run(start_of(env, job), on_line=on_line, begun=under_way(env.prefix))
+            with cancelling.whole():
+                entry = note(store, env, actor=actor, asked=by_name) or entry
+                _listed(store, env.name, requirements, dev=dev)
         if by_r:
             cancelling.not_yet_late()
             entry = r_install(store, env.speaking("r"), by_r, actor=actor, on_line=on_line) or entry
@@ -125,7 +121,7 @@ def remove(
             f"{', '.join(missing)} is not installed in {env.name!r}", hint=f"see: venvoy show {env.name}"
         )
     entry = None
-    with store.held(env.name), ExitStack() as held:
+    with store.held(env.name):
         if by_conda:
             source = conda.source(env.channels, prefix=env.prefix)
             request = Request(verb="change", source=source, names=by_conda, command=actor.command)
@@ -133,16 +129,15 @@ def remove(
             entry = _by_conda(
                 store, env, request, f"cannot remove from {env.name!r}", actor, asked, on_line, on_progress
             )
-        # It is done in no time, and with half of it uv could not go on.
-        held.enter_context(cancelling.whole())
         if wanted:
             conda_meta.clear_husks(env.prefix)
             asked = (Asked(tool="venvoy", verb="remove", names=wanted),)
             with _told(f"cannot remove from {env.name!r}"):
-                process.run(start_of(env, uv.remove(env.python, *wanted)), on_line=on_line)
-            entry = note(store, env, actor=actor, asked=asked) or entry
-        forget(store, env.name, wanted)
-        cancelling.too_late()
+                job = uv.remove(env.python, *wanted)
+                process.run(start_of(env, job), on_line=on_line, begun=under_way(env.prefix))
+            with cancelling.whole():
+                entry = note(store, env, actor=actor, asked=asked) or entry
+                forget(store, env.name, wanted)
     return entry
 
 
@@ -209,17 +204,50 @@ def _by_conda(
     """Change the prefix by the engine, and have config.yaml list what is asked for now."""
     conda.needs_engine(store)
     request = replace(request, prefix=str(env.prefix))
-    begun = under_way(env.prefix, on_line=on_line)
-    said = conda.ask(request, doing=doing, on_line=on_line, on_progress=on_progress, begun=begun)
+    with _taken_back(env, request, on_line):
+        said = conda.ask(request, doing=doing, on_line=on_line, on_progress=on_progress)
+        cancelling.too_late()
     for each in said.get("scripts", ()):
         if on_line:
             on_line(
                 f"{each} has a script that conda would run now, and venvoy has not. To run it: "
                 f"venvoy remove {env.name} {each}, then: venvoy install {env.name} {each} --link-scripts"
             )
-    current = store.environment(env.name)
-    store.save(replace(current, conda_packages=tuple(said["specs"].values()), python_version=_python(store, env)))
-    return note(store, env, actor=actor, asked=asked)
+    with cancelling.whole():
+        current = store.environment(env.name)
+        store.save(replace(current, conda_packages=tuple(said["specs"].values()), python_version=_python(store, env)))
+        return note(store, env, actor=actor, asked=asked)
+
+
+@contextmanager
+def _taken_back(env: Environment, request: Request, on_line: OnLine | None) -> Iterator[None]:
+    """Where somebody stops the engine, take back what it has put in place by then: it may still have much to fetch."""
+    was_whole, before = conda_meta.unfinished(env.prefix) is None, conda_meta.records(env.prefix)
+    cancelling.not_yet_late()
+    try:
+        yield
+    except (KeyboardInterrupt, SystemExit, cancelling.Cancelled):
+        with cancelling.whole():
+            moved = conda_meta.unfinished(env.prefix) is not None or conda_meta.records(env.prefix) != before
+            if was_whole and moved:
+                _as_before(env, replace(request, pins=engine.pins(each.package() for each in before)), on_line)
+        raise
+
+
+def _as_before(env: Environment, request: Request, on_line: OnLine | None) -> None:
+    back = Request(
+        verb="exactly",
+        source=replace(request.source, offline=True),
+        prefix=request.prefix,
+        pins=request.pins,
+        specs=asked_of(env),
+        command=request.command,
+    )
+    try:
+        conda.ask(back, doing=f"cannot take back what was begun in {env.name!r}", on_line=on_line)
+    except VenvoyError as error:
+        if on_line is not None:
+            on_line(f"{error.message}\n  to mend it: venvoy repair {env.name}")
 
 
 def _python(store: Store, env: Environment) -> str:
@@ -233,6 +261,16 @@ def _told(doing: str) -> Iterator[None]:
         yield
     except CommandFailed as error:
         raise CommandFailed(f"{doing}: {why(error)}", hint=error.hint, code=error.code) from error
+
+
+def _listed(store: Store, name: str, requirements: tuple[str, ...], *, dev: bool) -> None:
+    """Have config.yaml and the requirements file list them, too."""
+    current = store.environment(name)
+    if dev:
+        store.save(replace(current, dev_packages=merged(current.dev_packages, requirements)))
+    else:
+        store.save(replace(current, packages=merged(current.packages, requirements)))
+    _list(store, current, DEV_REQUIREMENTS if dev else REQUIREMENTS, requirements)
 
 
 def _list(store: Store, env: Environment, name: str, added: tuple[str, ...], *, without: Iterable[str] = ()) -> None:

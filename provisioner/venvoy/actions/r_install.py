@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 
+from .. import cancelling
 from ..errors import CommandFailed, InvalidInput
 from ..history import Entry
 from ..inventory import description
@@ -24,11 +24,9 @@ def r_install(
     Raises InvalidInput for what is no package, CommandFailed when it cannot be done; then nothing of it was changed.
     """
     names = tuple(sorted(cran.spec(each)[0] for each in specs))
-    entry = _changed(
-        store, env, cran.install(env.library, specs), actor, Asked(tool="venvoy", verb="install", names=names), on_line
-    )
-    _list(store, env.name, names, specs)
-    return entry
+    asked = Asked(tool="venvoy", verb="install", names=names)
+    _change(env, cran.install(env.library, specs), on_line)
+    return _noted(store, env, actor, asked, specs)
 
 
 def r_remove(
@@ -44,27 +42,26 @@ def r_remove(
             f"{', '.join(missing)} is not installed in {env.name!r}", hint=f"see: venvoy show {env.name}"
         )
     asked = Asked(tool="venvoy", verb="remove", names=tuple(sorted(names)))
-    entry = _changed(store, env, cran.remove(env.library, tuple(dict.fromkeys(names))), actor, asked, on_line)
-    _list(store, env.name, names)
-    return entry
+    _change(env, cran.remove(env.library, tuple(dict.fromkeys(names))), on_line)
+    return _noted(store, env, actor, asked)
 
 
-def _list(store: Store, name: str, names: Iterable[str], specs: tuple[str, ...] = ()) -> None:
-    """Have config.yaml list `specs`, and nothing else of these names."""
-    gone = frozenset(names)
-    current = store.environment(name)
-    kept = (each for each in current.speaking("r").packages if cran.spec(each)[0] not in gone)
-    store.save(current.listing_r((*kept, *specs)))
-
-
-def _changed(
-    store: Store, env: Environment, job: Job, actor: Actor, asked: Asked, on_line: OnLine | None
-) -> Entry | None:
+def _change(env: Environment, job: Job, on_line: OnLine | None) -> None:
     try:
         change(env, job, on_line=on_line)
     except CommandFailed as error:
         raise _in_words(error, env) from error
-    return note(store, env, actor=actor, asked=(asked,))
+
+
+def _noted(store: Store, env: Environment, actor: Actor, asked: Asked, specs: tuple[str, ...] = ()) -> Entry | None:
+    """Write it down, and have config.yaml list `specs` and nothing else of these names."""
+    with cancelling.whole():
+        entry = note(store, env, actor=actor, asked=(asked,))
+        current = store.environment(env.name)
+        kept = (each for each in current.speaking("r").packages if cran.spec(each)[0] not in asked.names)
+        store.save(current.listing_r((*kept, *specs)))
+        cancelling.too_late()
+    return entry
 
 
 def _in_words(error: CommandFailed, env: Environment) -> CommandFailed:

@@ -90,8 +90,7 @@ class _Work:
     explained: set[str] = field(default_factory=set)
 
     def run(self, job: Job) -> None:
-        begun = under_way(self.env.prefix, on_line=self.on_line)
-        process.run(start_of(self.env, job), on_line=self.on_line, begun=begun)
+        process.run(start_of(self.env, job), on_line=self.on_line, begun=under_way(self.env.prefix))
 
     def fails(self, code: str, message: str, mend: str) -> None:
         self.hindered.append(Finding(code=code, message=message, mend=mend))

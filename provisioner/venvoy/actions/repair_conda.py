@@ -21,6 +21,7 @@ from .install import forget
 from .kept import stock_of
 from .observe import observe
 from .start_of import start_of
+from .under_way import under_way
 
 
 def mended(store: Store, env: Environment, *, on_line: OnLine | None = None) -> Iterator[str]:
@@ -91,6 +92,6 @@ def _without_pips(env: Environment, shadowed: tuple[str, ...], on_line: OnLine |
     if not names:
         return
     try:
-        process.run(start_of(env, uv.remove(env.python, *names)), on_line=on_line)
+        process.run(start_of(env, uv.remove(env.python, *names)), on_line=on_line, begun=under_way(env.prefix))
     except CommandFailed as error:
         raise InvalidInput(f"{some(names)} could not be removed: {error.message}", hint=error.hint) from error

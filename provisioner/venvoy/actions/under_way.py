@@ -1,43 +1,51 @@
-"""Packages that go into a prefix, or out of it, where it lies: all of them or none, also when somebody stops it."""
+"""Python packages that go into a prefix, or out of it, where it lies: all or none, also when somebody stops it."""
 
 from __future__ import annotations
 
 import os
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from .. import inventory
-from ..inventory import conda_meta
 from ..inventory.damage import Damage, damages
-from ..process import OnLine
-
-TOO_LATE = "It is too late to stop: packages are being put in place already. It goes on to its end …"
 
 
-def under_way(prefix: Path, *, on_line: OnLine | None = None) -> Callable[[], bool]:
+def under_way(prefix: Path) -> Callable[[], bool]:
     """What tells whether an installer that is started now has begun to put packages in place (`process.run`).
 
     Whoever stops it while it looks packages up and fetches them has stopped it; later half of them would be left.
     """
-    before, since = _standing(prefix), time.time_ns()
+    since = _now(prefix)
+    before = frozenset(_found(prefix))
 
     def begun() -> bool:
-        found = _standing(prefix) != before or any(
-            _moved(each, since) for each in damages(inventory.site_folders(prefix))
-        )
-        if found and on_line is not None:
-            on_line(TOO_LATE)
-        return found
+        if frozenset(_found(prefix)) != before:
+            return True
+        return any(_moved(each, since) for each in damages(inventory.site_folders(prefix)))
 
     return begun
 
 
-def _standing(prefix: Path) -> tuple[frozenset[tuple[str, str]], object]:
-    """What is another as soon as something is put in place: what Python finds, and what a conda prefix is to become."""
-    folders = inventory.site_folders(prefix)
-    there = frozenset((str(each), name) for each in folders for name in os.listdir(each) if name != "__pycache__")
-    return there, conda_meta.unfinished(prefix)
+def _now(prefix: Path) -> int:
+    """The time in nanoseconds since the epoch, by the clock of the prefix's disk."""
+    try:
+        with tempfile.TemporaryFile(dir=prefix) as file:
+            return os.fstat(file.fileno()).st_mtime_ns
+    except OSError:  # then nothing is put in place either
+        return time.time_ns()
+
+
+def _found(prefix: Path) -> Iterator[str]:
+    """What Python finds in site-packages, and in the folders there that several distributions share."""
+    for site in inventory.site_folders(prefix):
+        for each in site.iterdir():
+            if each.name == "__pycache__":
+                continue
+            yield str(each)
+            if "-" not in each.name and each.is_dir() and not (each / "__init__.py").exists():
+                yield from map(str, each.iterdir())
 
 
 def _moved(damage: Damage, since: int) -> bool:

@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from .. import files, inventory
+from .. import cancelling, files, inventory
 from ..errors import InvalidInput, VenvoyError
 from ..formats.conda_lock import CondaLock
 from ..formats.locks import LOCKS
@@ -452,6 +452,7 @@ def _rebuilt(store: Store, bundle: Path, place: Place | None, how: How) -> _Agai
             # What other environments have left in the cache would hide that something is not kept.
             how = replace(how, stock=Stock(cache=folder / "packages"), place=place.apart if place else None)
             made = from_bundle(aside, bundle, name=_AGAIN, actor=actor, how=how).environment
+            cancelling.not_yet_late()  # it is only for being looked at
             expected = _read(bundle / LOCKS[made.kind].filename, made)
             in_files, excluded, looked = _files(made, expected, builds(built_files(bundle / CRAN)), None)
         except VenvoyError as error:

@@ -29,6 +29,7 @@ class Track:
     on_cancel: Callable[[], None] | None = None
     _work: Work | None = None
     _refused: bool = False
+    _cancelled: str = ""
 
     @property
     def job(self) -> Job | None:
@@ -38,7 +39,7 @@ class Track:
     @property
     def cancelled(self) -> str:
         """Why somebody has cancelled it, in words, "" where nobody has."""
-        return self._work.cancelled if self._work else ""
+        return self._work.cancelled if self._work else self._cancelled
 
     def begin(self) -> None:
         """From here on it is a job."""
@@ -97,6 +98,7 @@ class Track:
         if self._work:
             work, self._work, self._refused = self._work, None, True
             work.__exit__(None, None, None)
+            self._cancelled = work.cancelled
 
     def _enter(self, jobs: Jobs, job: Job) -> None:
         work = Work(jobs, job, on_cancel=self.on_cancel)

@@ -128,9 +128,12 @@ class _Venvoy(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
-            return super().invoke(ctx)
+            code = super().invoke(ctx)
+            if (error := cancelling.owed()) and not (ctx.obj.track and ctx.obj.track.cancelled):
+                raise error
         except KeyboardInterrupt:
             raise _Interrupted from None
+        return code
 
     def main(  # type: ignore[override]  # click overloads it by its standalone_mode
         self, args: Sequence[str] | None = None, prog_name: str | None = None, **extra: Any

@@ -14,7 +14,7 @@ from typing import Any
 import click
 from packaging.requirements import InvalidRequirement, Requirement
 
-from ... import files, process
+from ... import cancelling, files, process
 from ...actions.note import note
 from ...actions.permission import within_policy
 from ...actions.variables import variables_from
@@ -66,6 +66,7 @@ def configure(name: str, given: tuple[str, ...], unset: tuple[str, ...], *, edit
                 # What nobody wrote down so far is not the doing of the cell that comes next.
                 note(store, before, actor=actor(out))
             store.save(env)
+            cancelling.too_late()
     kernel = kernels.offered(store, env, out)
     file = store.folder(name) / CONFIG
     out.show(configured_view(env, file=file, content=file.read_text("utf-8"), kernel=kernel))

@@ -118,28 +118,38 @@ def init(
         force=force,
     )
     patient(store, name, out)
-    there, recorded = store.exists(name), store.project(name).exists()
+    recorded = store.project(name).exists()
     before = _installed(store, name)
+    with out.measured(f"Making {name!r} …") as (on_line, on_progress):
+        wanted = wanted_of(runtime, contained) if in_container else None
+        if source:
+            env = _from(store, plan, source, wanted, out, on_line, on_progress)
+        else:
+            if wanted:
+                wanted = replace(wanted, language=language or "python", python=spoken.python, r=spoken.r)
+                kind, container = contain(store, wanted, policy(), on_line=on_line, on_progress=on_progress)
+                plan = replace(plan, runtime=kind, container=container)
+            env = create(store, plan, actor=actor(out), on_line=on_line, on_progress=on_progress)
+    if force:
+        kernel = kernels.offered(store, env, out, first=PREPARING)
+    else:
+        kernel = _with_kernel(store, env, out, recorded=recorded)
+    _tell_lost(before, _installed(store, name), name, out)
+    out.show(made_view(env, project=store.project(name), kernel=kernel))
+
+
+def _with_kernel(store: Store, env: Environment, out: Output, *, recorded: bool) -> str | None:
+    """The kernel of an environment that was made just now; where somebody stops this, both go again."""
     try:
-        with out.measured(f"Making {name!r} …") as (on_line, on_progress):
-            wanted = wanted_of(runtime, contained) if in_container else None
-            if source:
-                env = _from(store, plan, source, wanted, out, on_line, on_progress)
-            else:
-                if wanted:
-                    wanted = replace(wanted, language=language or "python", python=spoken.python, r=spoken.r)
-                    kind, container = contain(store, wanted, policy(), on_line=on_line, on_progress=on_progress)
-                    plan = replace(plan, runtime=kind, container=container)
-                env = create(store, plan, actor=actor(out), on_line=on_line, on_progress=on_progress)
         cancelling.not_yet_late()
         kernel = kernels.offered(store, env, out, first=PREPARING)
         cancelling.too_late()
     except (KeyboardInterrupt, SystemExit):
-        if not there and store.exists(name):
-            removed(store, store.environment(name), record=not recorded)
+        with cancelling.whole():
+            kernelspecs.remove(store, env.name)
+            removed(store, env, record=not recorded)
         raise
-    _tell_lost(before, _installed(store, name), name, out)
-    out.show(made_view(env, project=store.project(name), kernel=kernel))
+    return kernel
 
 
 @click.command
