@@ -7,11 +7,13 @@ program that a signal may end anywhere asks here first: what is done `whole` (`p
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 STEP = 0.1
 """Seconds for which whoever waits in a scope waits at a time."""
+_MOMENT = 2.0
 
 
 class Cancelled(BaseException):
@@ -23,6 +25,7 @@ class _Work(threading.local):
     kept: threading.Event | None = None
     late: bool = False
     owed: BaseException | None = None
+    said: float = 0.0
     wholes: int = 0
     waiting: Callable[[], None] | None = None
 
@@ -77,7 +80,8 @@ def too_late(owed: BaseException | None = None) -> None:
     `owed` is the word that it should end, which was not followed; it holds for what comes next.
     """
     _work.asked, _work.kept, _work.late = None, _work.asked or _work.kept, True
-    _work.owed = owed or _work.owed
+    if owed is not None:
+        _work.owed, _work.said = owed, time.monotonic()
 
 
 def late() -> bool:
@@ -96,6 +100,11 @@ def owed() -> BaseException | None:
     """The word that this thread should end, where it came too late for what was done; the next time None."""
     error, _work.owed = _work.owed, None
     return error
+
+
+def just_said() -> bool:
+    """Whether that word is owed and came this very moment: whoever hangs up or types twice means it once."""
+    return _work.owed is not None and time.monotonic() - _work.said < _MOMENT
 
 
 def put_off(act: Callable[[], None]) -> bool:

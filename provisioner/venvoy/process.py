@@ -107,10 +107,16 @@ def run(
             _run_last(command)
             raise CommandFailed(f"{_name(command)} did not end within {timeout:g} seconds") from error
         except BaseException:
-            _end(child)
-            _run_last(command)
+            with cancelling.whole():
+                _end(child)
+                _run_last(command)
             raise
-        said = listener.heard()
+        try:
+            said = listener.heard()
+        except OSError:
+            if begun is None:
+                raise
+            said = ()  # it is done, though nobody could be told
     if printer.endless or listener.endless:
         _run_last(command)
         raise CommandFailed(f"{_name(command)} printed without end", hint="\n".join(said))
@@ -135,9 +141,10 @@ def _attended(
         if begun is not None:
             cancelling.too_late()
     except (KeyboardInterrupt, SystemExit, cancelling.Cancelled) as error:
-        if begun is None or not _has(begun, child):
-            raise
-        cancelling.too_late(error)
+        with cancelling.whole():
+            if begun is None or not _has(begun, child):
+                raise
+            cancelling.too_late(error)
         if on_line is not None:
             with contextlib.suppress(OSError):  # whoever would read it may be gone by the same signal
                 on_line(TOO_LATE)
@@ -149,21 +156,20 @@ def _has(begun: Callable[[], bool], child: subprocess.Popen[str]) -> bool:
 
     What a container's engine does for the child goes on meanwhile.
     """
-    with cancelling.whole():
-        if child.poll() is not None:
-            return begun()
-        found = True
-        _send(child, signal.SIGSTOP)
-        try:
-            if hasattr(os, "waitid"):  # macOS has it since Python 3.13
-                os.waitid(os.P_PID, child.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
-            found = begun()
-        except OSError:
-            pass  # nobody knows, and half of it would be the worse end
-        finally:
-            if not found:
-                _send(child, signal.SIGTERM)
-            _send(child, signal.SIGCONT)
+    if child.poll() is not None:
+        return child.returncode == 0 or begun()
+    found = True
+    _send(child, signal.SIGSTOP)
+    try:
+        if hasattr(os, "waitid"):  # macOS has it since Python 3.13
+            os.waitid(os.P_PID, child.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
+        found = begun()
+    except OSError:
+        pass  # nobody knows, and half of it would be the worse end
+    finally:
+        if not found:
+            _send(child, signal.SIGTERM)
+        _send(child, signal.SIGCONT)
     return found
 
 

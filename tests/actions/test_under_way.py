@@ -26,16 +26,18 @@ def build_wheel(*_, **__):
 
 
 @pytest.fixture
-def env(make, wheelhouse):
+def env(make, wheelhouse, monkeypatch):
     """One that knows packages enough for an installation to be found in the middle of it."""
     for name in PARTS:
         add(wheelhouse, name, "1.0")
+    monkeypatch.setenv("UV_CONCURRENT_INSTALLS", "1")
+    monkeypatch.setenv("UV_LINK_MODE", "copy")
     return make("demo")
 
 
 def add(wheelhouse, name, version):
     module = name.replace("-", "_")
-    wheelhouse.add(name, version, files={f"{module}/m{each}.py": f"x = {version!r}\n" for each in range(400)})
+    wheelhouse.add(name, version, files={f"{module}/m{each}.py": f"x = {version!r}\n" for each in range(200)})
 
 
 def first_files(site):
@@ -60,7 +62,8 @@ def cancelled_as_soon_as(moved) -> Iterator[None]:
     with cancelling.scope() as cancel:
 
         def watch():
-            while not moved():
+            until = time.monotonic() + 60
+            while not moved() and time.monotonic() < until:
                 time.sleep(0.0005)
             uv = uv_below_us()
             if uv is not None:
@@ -71,7 +74,7 @@ def cancelled_as_soon_as(moved) -> Iterator[None]:
                 with suppress(ProcessLookupError):
                     os.kill(uv, signal.SIGCONT)
 
-        watcher = threading.Thread(target=watch)
+        watcher = threading.Thread(target=watch, daemon=True)
         watcher.start()
         yield
         watcher.join()

@@ -142,7 +142,7 @@ def test_what_is_cancelled_while_it_is_put_in_place_is_taken_back(near, many, st
             os.kill(engine_at_work(meta, other_than=len(before)), signal.SIGSTOP)
             cancel()
 
-        watcher = threading.Thread(target=watch)
+        watcher = threading.Thread(target=watch, daemon=True)
         watcher.start()
         with pytest.raises(cancelling.Cancelled):
             change(store, env, specs, actor=actor, on_line=heard.append)

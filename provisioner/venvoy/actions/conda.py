@@ -19,10 +19,18 @@ from .bases import without_environment
 from .package_managers import conda_program
 
 
-def ask(request: Request, *, doing: str, on_line: OnLine | None = None, on_progress: OnProgress | None = None) -> Any:
+def ask(
+    request: Request,
+    *,
+    doing: str,
+    timeout: float | None = None,
+    on_line: OnLine | None = None,
+    on_progress: OnProgress | None = None,
+) -> Any:
     """Run the engine on one request. `doing` begins the sentence of an error ("cannot install into 'demo'").
 
-    Raises RuntimeUnavailable without the engine, InvalidInput, CommandFailed.
+    Raises RuntimeUnavailable without the engine, InvalidInput, CommandFailed also where it takes longer than `timeout`
+    seconds.
     """
     job = conda.job(request)
     told: list[str] = []
@@ -38,7 +46,7 @@ def ask(request: Request, *, doing: str, on_line: OnLine | None = None, on_progr
             on_line(said)
 
     try:
-        printed = process.run(without_environment(job), on_line=hear)
+        printed = process.run(without_environment(job), on_line=hear, timeout=timeout)
     except CommandFailed as error:
         raise CommandFailed(f"{doing}: {error.message}", hint="\n".join(told[-10:]), code=error.code) from error
     return conda.answer(printed, doing=doing)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,6 +27,9 @@ from .r_install import r_install, r_remove
 from .start_of import start_of
 from .under_way import under_way
 from .why import why
+
+_BACK = 300.0
+"""Seconds that it may take to take back what was put in place."""
 
 
 def install(
@@ -243,11 +246,13 @@ def _as_before(env: Environment, request: Request, on_line: OnLine | None) -> No
         specs=asked_of(env),
         command=request.command,
     )
+    said = on_line or str
     try:
-        conda.ask(back, doing=f"cannot take back what was begun in {env.name!r}", on_line=on_line)
+        with suppress(OSError):  # whoever would read it may be gone by the same signal
+            said("Taking back what was put in place …")
+        conda.ask(back, doing=f"cannot take back what was begun in {env.name!r}", timeout=_BACK, on_line=on_line)
     except VenvoyError as error:
-        if on_line is not None:
-            on_line(f"{error.message}\n  to mend it: venvoy repair {env.name}")
+        said(f"{error.message}\n  to mend it: venvoy repair {env.name}")
 
 
 def _python(store: Store, env: Environment) -> str:

@@ -40,12 +40,17 @@ def _now(prefix: Path) -> int:
 def _found(prefix: Path) -> Iterator[str]:
     """What Python finds in site-packages, and in the folders there that several distributions share."""
     for site in inventory.site_folders(prefix):
-        for each in site.iterdir():
-            if each.name == "__pycache__":
-                continue
+        for each in _listed(site):
             yield str(each)
             if "-" not in each.name and each.is_dir() and not (each / "__init__.py").exists():
-                yield from map(str, each.iterdir())
+                yield from map(str, _listed(each))
+
+
+def _listed(folder: Path) -> list[Path]:
+    try:
+        return [each for each in folder.iterdir() if each.name != "__pycache__"]
+    except OSError:  # it has gone, or is not ours to look into
+        return []
 
 
 def _moved(damage: Damage, since: int) -> bool:

@@ -96,9 +96,9 @@ class Track:
     def close(self) -> None:
         """Nobody hears of it any more; what was not said to have ended has failed."""
         if self._work:
-            work, self._work, self._refused = self._work, None, True
+            work, self._refused = self._work, True
             work.__exit__(None, None, None)
-            self._cancelled = work.cancelled
+            self._cancelled, self._work = work.cancelled, None
 
     def _enter(self, jobs: Jobs, job: Job) -> None:
         work = Work(jobs, job, on_cancel=self.on_cancel)

@@ -205,8 +205,11 @@ def _orderly_end(invocation: Invocation) -> Iterator[None]:
     """
 
     def end(signum: int, frame: object) -> None:
+        if cancelling.put_off(partial(end, signum, frame)) or cancelling.just_said():
+            return
         cancelled = invocation.track is not None and invocation.track.cancelled
-        if (cancelled and cancelling.late()) or cancelling.put_off(partial(end, signum, frame)):
+        if cancelled and cancelling.late() and signum == signal.SIGTERM:
+            cancelling.too_late(SystemExit(128 + signum))
             return
         if signum == signal.SIGINT:
             raise KeyboardInterrupt
@@ -215,6 +218,7 @@ def _orderly_end(invocation: Invocation) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
+    cancelling.owed()
     cancelling.not_yet_late()
     kept = {signum: signal.getsignal(signum) for signum in _ENDING}
     for signum, usual in _ENDING.items():
