@@ -152,23 +152,20 @@ def _attended(
 
 
 def _has(begun: Callable[[], bool], child: subprocess.Popen[str]) -> bool:
-    """Look while the child stands still: it goes on if it has begun, and ends otherwise.
+    """Look while the child stands still: it goes on if it has begun, and else stands still for `_end`.
 
     What a container's engine does for the child goes on meanwhile.
     """
     if child.poll() is not None:
         return child.returncode == 0 or begun()
-    found = True
     _send(child, signal.SIGSTOP)
     try:
         if hasattr(os, "waitid"):  # macOS has it since Python 3.13
             os.waitid(os.P_PID, child.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
         found = begun()
     except OSError:
-        pass  # nobody knows, and half of it would be the worse end
-    finally:
-        if not found:
-            _send(child, signal.SIGTERM)
+        found = True  # nobody knows, and half of it would be the worse end
+    if found:
         _send(child, signal.SIGCONT)
     return found
 
@@ -490,7 +487,7 @@ def _terminal() -> tuple[IO[str], int]:
 def _end(child: subprocess.Popen[str]) -> None:
     """End the child and its group: politely, then not."""
     _send(child, signal.SIGTERM)
-    _send(child, signal.SIGCONT)
+    _send(child, signal.SIGCONT)  # it may stand still
     with contextlib.suppress(subprocess.TimeoutExpired):
         child.wait(GRACE)
     _send(child, signal.SIGKILL)

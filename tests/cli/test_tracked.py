@@ -124,10 +124,10 @@ def test_an_end_that_comes_where_python_drops_errors_is_heard_all_the_same(bob, 
 ENDS_IN_THE_MIDST = """
 import os, sys, time
 from venvoy import cancelling
-from venvoy.frontends.cli import _orderly_end
+from venvoy.frontends.cli.ending import orderly_end
 from venvoy.frontends.cli.output import Invocation
 
-with _orderly_end(Invocation(words=())):
+with orderly_end(Invocation(words=())):
     with cancelling.whole():
         os.kill(os.getpid(), int(sys.argv[1]))
         time.sleep(0.1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 
 from .. import cancelling, runtimes
@@ -112,17 +113,12 @@ def _built(store: Store, env: Environment, image: Image, steps: Sequence[str], o
 
 def _stood(store: Store, env: Environment, image: Image, asked: Asked, actor: Actor) -> Extended:
     on = replace(env, container=replace(container_of(env), image=image))
-    try:
+    with ExitStack() as otherwise:
+        otherwise.callback(images.let_go, store, env.runtime, image)
         changes = based(contents_of(store, env), contents_of(store, on))
-    except BaseException:
-        images.let_go(store, env.runtime, image)
-        raise
-    with cancelling.whole():
-        try:
+        with cancelling.whole():
             moved = stand_on(store, env, on)
-        except BaseException:
-            images.let_go(store, env.runtime, image)
-            raise
-        entry = note(store, moved, actor=actor, asked=(asked,))
-        cancelling.too_late()
+            otherwise.pop_all()
+            entry = note(store, moved, actor=actor, asked=(asked,))
+            cancelling.too_late()
     return Extended(environment=moved, entry=entry, changes=changes)

@@ -233,26 +233,29 @@ def _taken_back(env: Environment, request: Request, on_line: OnLine | None) -> I
         with cancelling.whole():
             moved = conda_meta.unfinished(env.prefix) is not None or conda_meta.records(env.prefix) != before
             if was_whole and moved:
-                _as_before(env, replace(request, pins=engine.pins(each.package() for each in before)), on_line)
+                _as_before(env, request, before, on_line)
         raise
 
 
-def _as_before(env: Environment, request: Request, on_line: OnLine | None) -> None:
+def _as_before(env: Environment, request: Request, before: Iterable[conda_meta.Record], on_line: OnLine | None) -> None:
+    def say(line: str) -> None:
+        if on_line is not None:
+            with suppress(OSError):  # whoever would read it may be gone by the same signal
+                on_line(line)
+
     back = Request(
         verb="exactly",
         source=replace(request.source, offline=True),
         prefix=request.prefix,
-        pins=request.pins,
+        pins=engine.pins(each.package() for each in before),
         specs=asked_of(env),
         command=request.command,
     )
-    said = on_line or str
+    say("Taking back what was put in place …")
     try:
-        with suppress(OSError):  # whoever would read it may be gone by the same signal
-            said("Taking back what was put in place …")
-        conda.ask(back, doing=f"cannot take back what was begun in {env.name!r}", timeout=_BACK, on_line=on_line)
+        conda.ask(back, doing=f"cannot take back what was begun in {env.name!r}", timeout=_BACK, on_line=say)
     except VenvoyError as error:
-        said(f"{error.message}\n  to mend it: venvoy repair {env.name}")
+        say(f"{error.message}\n  to mend it: venvoy repair {env.name}")
 
 
 def _python(store: Store, env: Environment) -> str:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
-import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import partial
 from importlib import import_module
 from typing import Any, NamedTuple
 
@@ -16,12 +13,8 @@ import click
 
 from ... import __version__, cancelling
 from ...errors import VenvoyError
+from .ending import orderly_end
 from .output import OF_THE_DISK, Invocation, report
-
-_ENDING = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL, signal.SIGHUP: signal.SIG_DFL}
-"""What ends us politely, and what Python does about it by itself."""
-_MOMENT = 0.01
-"""Seconds after which an end that was not heard is asked for again."""
 
 
 class _Lazy(NamedTuple):
@@ -142,7 +135,7 @@ class _Venvoy(click.Group):
         words = tuple(sys.argv[1:] if args is None else args)
         invocation = Invocation(words=words)
         extra = {name: value for name, value in extra.items() if name != "standalone_mode"}
-        with _orderly_end(invocation), _tracked(invocation):
+        with orderly_end(invocation), _tracked(invocation):
             try:
                 code = super().main(list(words), prog_name, standalone_mode=False, obj=invocation, **extra)
             except (VenvoyError, TimeoutError, click.ClickException, click.Abort) as error:
@@ -195,73 +188,6 @@ def _tracked(invocation: Invocation) -> Iterator[None]:
         raise
     finally:
         track.close()
-
-
-@contextmanager
-def _orderly_end(invocation: Invocation) -> Iterator[None]:
-    """A polite end lets what is done `whole` be done, and every `finally` run, so that nothing half-made stays.
-
-    A job that is cancelled when its work is done is told and recorded as ever: that has come too late.
-    """
-
-    def end(signum: int, frame: object) -> None:
-        if cancelling.put_off(partial(end, signum, frame)) or cancelling.just_said():
-            return
-        cancelled = invocation.track is not None and invocation.track.cancelled
-        if cancelled and cancelling.late() and signum == signal.SIGTERM:
-            cancelling.too_late(SystemExit(128 + signum))
-            return
-        if signum == signal.SIGINT:
-            raise KeyboardInterrupt
-        sys.exit(128 + signum)
-
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    cancelling.owed()
-    cancelling.not_yet_late()
-    kept = {signum: signal.getsignal(signum) for signum in _ENDING}
-    for signum, usual in _ENDING.items():
-        if kept[signum] is usual:  # nohup's SIG_IGN stays
-            signal.signal(signum, end)
-    try:
-        with _asked_again():
-            yield
-    finally:
-        for signum, handler in kept.items():
-            signal.signal(signum, handler)
-
-
-@contextmanager
-def _asked_again() -> Iterator[None]:
-    """An end that arrives where Python drops every error is asked for again, a moment later.
-
-    That is while a finalizer or the callback of a weak reference runs, and each import has one: of the jobs that were
-    cancelled while they started, about one in two hundred went on (Python's own word was "Exception ignored in").
-    """
-    kept = sys.unraisablehook
-
-    def again(dropped: sys.UnraisableHookArgs) -> None:
-        if signum := _asked_by(dropped.exc_value):
-            later = threading.Timer(_MOMENT, os.kill, (os.getpid(), signum))
-            later.daemon = True
-            later.start()
-        else:
-            kept(dropped)
-
-    sys.unraisablehook = again
-    try:
-        yield
-    finally:
-        sys.unraisablehook = kept
-
-
-def _asked_by(error: BaseException | None) -> int:
-    """The signal whose handler has raised it, 0 for any other error."""
-    if isinstance(error, KeyboardInterrupt):
-        return signal.SIGINT
-    ended = error.code if isinstance(error, SystemExit) else None
-    return next((signum for signum in _ENDING if ended == 128 + signum), 0)
 
 
 @click.group(
