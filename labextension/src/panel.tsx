@@ -9,6 +9,7 @@ import { Actions, type IAction } from './components/Actions';
 import { Header } from './components/Header';
 import { Identity } from './components/Identity';
 import { Jobs } from './components/Jobs';
+import { KeptFocus } from './components/KeptFocus';
 import { Packages } from './components/Packages';
 import { Timeline } from './components/Timeline';
 import { environmentIcon, kindIcon } from './icons';
@@ -31,22 +32,7 @@ class Section extends ReactWidget {
   }
 
   protected render(): JSX.Element {
-    return this._draw();
-  }
-
-  protected onUpdateRequest(message: Message): void {
-    const focused = this.node.contains(document.activeElement);
-    super.onUpdateRequest(message);
-    if (focused) {
-      void this.renderPromise?.then(() => requestAnimationFrame(() => this._keepFocus()));
-    }
-  }
-
-  /** The button that was pressed may be gone or off now: whoever goes by keyboard stays where they were. */
-  private _keepFocus(): void {
-    if (document.activeElement === document.body && this.isVisible) {
-      this.node.focus({ preventScroll: true });
-    }
+    return <KeptFocus home={this.node}>{this._draw()}</KeptFocus>;
   }
 
   private _redraw(): void {

@@ -63,7 +63,9 @@ def test_a_signal_to_us_reaches_the_program_once(somebody, signum):
 def test_ctrl_c_at_a_terminal_reaches_the_program_once_and_not_us(somebody):
     program = (
         "import time\n"
-        "try: print('ready', flush=True); time.sleep(60)\n"
+        "try:\n"
+        " print('ready', flush=True)\n"
+        " while True: time.sleep(0.01)\n"
         "except KeyboardInterrupt: print('interrupted once', flush=True)\n"
         "time.sleep(0.3); raise SystemExit(4)"
     )
@@ -206,7 +208,9 @@ def test_the_user_s_shell_opens_with_a_prompt_that_names_the_environment(ada, tm
         terminal.type("echo $PATH > path; command -v python > python; env | grep -c ^PYTHONPATH= > leaked\n")
         terminal.type("echo wri''tten\n")
         terminal.until("written")
-        terminal.type('python -c \'import time; print("sle" + "eping", flush=True); time.sleep(60)\'\n')
+        terminal.type(
+            'python -c \'import time; print("sle" + "eping", flush=True); [time.sleep(0.01) for _ in iter(int, 1)]\'\n'
+        )
         terminal.until("sleeping")
         terminal.type("\x03")
         terminal.until("KeyboardInterrupt")

@@ -64,7 +64,7 @@ def test_the_whole_story(environment: Make, lab: Any, store: Store, settings: Se
     assert len(pinned["six"].wheels[0].hashes["sha256"]) == 64
     assert "Matches the freeze" in notebook.run("%env-status").html
 
-    sent = notebook.send("import time; print('on', flush=True); time.sleep(60)")
+    sent = notebook.send("import time; print('on'); time.sleep(60)")
     notebook.hear(sent, until="on")
     assert lab.ask("POST", f"kernels/{kernel}/interrupt")[0] == 204
     assert notebook.hear(sent).error == "KeyboardInterrupt: "

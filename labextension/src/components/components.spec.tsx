@@ -6,6 +6,7 @@ import type { NotebookState } from '../model';
 import { lines, spoken } from '../words';
 import { Header, type IHeaderProps } from './Header';
 import { Jobs } from './Jobs';
+import { KeptFocus } from './KeptFocus';
 import { Packages } from './Packages';
 import { Picker, choices } from './Picker';
 import { Timeline } from './Timeline';
@@ -460,5 +461,43 @@ describe('choosing an environment', () => {
     type(box.querySelector('input') as HTMLInputElement, 'lat');
 
     expect(chosen).toBe('lately');
+  });
+});
+
+describe('the focus', () => {
+  const kept = (button: JSX.Element | null): JSX.Element => (
+    <KeptFocus home={box}>
+      {button}
+      <input />
+    </KeptFocus>
+  );
+
+  beforeEach(() => {
+    box.tabIndex = -1;
+    draw(kept(<button type="button" />));
+  });
+
+  it.each([
+    ['off', <button key="off" type="button" disabled />],
+    ['gone', null]
+  ])('stays where it was when the button that had it is %s', (_how, button) => {
+    box.querySelector('button')?.focus();
+    draw(kept(button));
+
+    expect(document.activeElement).toBe(box);
+  });
+
+  it('is left to what else has it', () => {
+    box.querySelector('input')?.focus();
+    draw(kept(null));
+
+    expect(document.activeElement).toBe(box.querySelector('input'));
+  });
+
+  it('is not taken from elsewhere', () => {
+    (document.activeElement as HTMLElement).blur();
+    draw(kept(null));
+
+    expect(document.activeElement).toBe(document.body);
   });
 });
