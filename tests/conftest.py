@@ -484,6 +484,14 @@ def image(image_file: Callable[[str], Path]) -> Callable[[Found, str], str]:
 
 
 @pytest.fixture
+def strays_to_itself(_shared: Path) -> Iterator[None]:
+    """No test that asks for this runs beside another: who removes what is left over removes it for all of the run."""
+    _shared.mkdir(parents=True, exist_ok=True)
+    with FileLock(_shared / "strays.lock"):
+        yield
+
+
+@pytest.fixture
 def somebody() -> Iterator[somebodies.Somebody]:
     """A user of this machine who is not root."""
     try:

@@ -72,6 +72,7 @@ def test_a_config_that_cannot_be_read_is_a_finding_with_its_line(bob):
     assert "venvoy configure demo --edit" in shown.err
 
 
+@pytest.mark.usefixtures("strays_to_itself")
 def test_a_kernelspec_without_its_environment_is_found_and_removed(bob):
     orphan = bob.kernels / "venvoy-gone/kernel.json"
     orphan.parent.mkdir()
@@ -88,6 +89,7 @@ def test_a_kernelspec_without_its_environment_is_found_and_removed(bob):
     assert after.code == 0
 
 
+@pytest.mark.usefixtures("strays_to_itself")
 def test_the_kernels_of_another_home_are_left_to_that_home(own):
     spec = own.kernels / "venvoy-demo/kernel.json"
     before = spec.read_text()
@@ -107,6 +109,7 @@ def test_the_kernels_of_another_home_are_left_to_that_home(own):
     assert own("check", "demo").code == 0
 
 
+@pytest.mark.usefixtures("strays_to_itself")
 def test_with_a_name_nothing_else_is_removed(bob):
     orphan = bob.kernels / "venvoy-left/kernel.json"
     orphan.parent.mkdir()

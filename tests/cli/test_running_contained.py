@@ -124,6 +124,7 @@ def test_a_run_gets_each_signal_once_and_whoever_is_killed_leaves_no_container(c
     assert not _containers(cleo, runtime)
 
 
+@pytest.mark.usefixtures("strays_to_itself")
 @pytest.mark.parametrize("cleo", ["docker", "podman"], indirect=True)
 def test_a_run_that_nobody_is_left_to_end_is_found(cleo, request):
     runtime = request.node.callspec.params["cleo"]

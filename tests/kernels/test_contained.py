@@ -177,6 +177,7 @@ time.sleep(600)
 """
 
 
+@pytest.mark.usefixtures("strays_to_itself")
 @pytest.mark.contained("docker", "podman")
 def test_what_is_left_when_server_and_shim_are_killed_at_once_is_found_and_removed(
     environment: Make, left: Left, eventually: Start, runtime: str
@@ -217,6 +218,7 @@ def made(environment: Make, runtime: str) -> Iterator[Callable[..., str]]:
     subprocess.run([runtime, "rm", "--force", *names], capture_output=True, check=False)
 
 
+@pytest.mark.usefixtures("strays_to_itself")
 @pytest.mark.contained("docker", "podman")
 def test_only_what_is_ours_and_nobodys_any_more_is_a_stray(made: Start, tmp_path: Path) -> None:
     us = owner.ourselves()

@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import secrets
+import socket
 import subprocess
 import sys
 import time
@@ -190,8 +191,31 @@ def _extended(_home: Mapping[str, str]) -> None:
     (folder / "venvoy.json").write_text(json.dumps(said))
 
 
+def _address(process: subprocess.Popen[bytes], runtime: Path) -> str:
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end:
+        assert process.poll() is None, f"the server has ended with {process.returncode}"
+        with contextlib.suppress(OSError, ValueError):
+            port = json.loads((runtime / f"jpserver-{process.pid}.json").read_text())["port"]
+            socket.create_connection(("127.0.0.1", port)).close()
+            return f"http://127.0.0.1:{port}"
+        time.sleep(0.05)
+    raise AssertionError("the server does not listen")
+
+
+@pytest.fixture(scope="session")
+def listening() -> Callable[[subprocess.Popen[bytes], Path], str]:
+    """The address of a server that was started, once it listens.
+
+    Jupyter makes its file in that folder first, then writes what is in it, and listens after that.
+    """
+    return _address
+
+
 @pytest.fixture(scope="module")
-def _lab(_home: Mapping[str, str], _machine: Mapping[str, str]) -> Iterator[Lab]:
+def _lab(
+    _home: Mapping[str, str], _machine: Mapping[str, str], listening: Callable[[subprocess.Popen[bytes], Path], str]
+) -> Iterator[Lab]:
     token, log = secrets.token_hex(16), Path(_home["HOME"], "server.log")
     argv = [
         sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--port=0", f"--IdentityProvider.token={token}",
@@ -199,14 +223,11 @@ def _lab(_home: Mapping[str, str], _machine: Mapping[str, str]) -> Iterator[Lab]
     ]  # fmt: skip
     with log.open("w") as said:
         process = subprocess.Popen(argv, env={**os.environ, **_machine, **_home}, stdout=said, stderr=said)
-    runtime = Path(_home["JUPYTER_RUNTIME_DIR"])
-    for _ in range(PATIENCE * 20):
-        if found := list(runtime.glob(f"jpserver-{process.pid}.json")):
-            break
-        assert process.poll() is None, log.read_text()
-        time.sleep(0.05)
-    port = json.loads(found[0].read_text())["port"]
-    yield Lab(f"http://127.0.0.1:{port}", token, log, Path(_home["HOME"], "work"))
+    try:
+        address = listening(process, Path(_home["JUPYTER_RUNTIME_DIR"]))
+    except AssertionError as error:
+        raise AssertionError(log.read_text()) from error
+    yield Lab(address, token, log, Path(_home["HOME"], "work"))
     process.terminate()
     process.wait(30)
 

@@ -27,7 +27,7 @@ def _eventually(holds):
 class _Server:
     """A real one, in a process of its own."""
 
-    def __init__(self, root):
+    def __init__(self, root, listening):
         self.token = secrets.token_hex(8)
         words = [
             "--no-browser",
@@ -40,14 +40,11 @@ class _Server:
         self.process = subprocess.Popen(
             [sys.executable, "-m", "jupyter_server", *words, extension], stderr=subprocess.DEVNULL
         )
-        file = Path(jupyter_runtime_dir()) / f"jpserver-{self.process.pid}.json"
-        # Jupyter makes the file first and writes it then
-        said = _eventually(lambda: file.exists() and file.read_text().rstrip().endswith("}") and file.read_text())
-        self.address = json.loads(said)["url"]
+        self.address = listening(self.process, Path(jupyter_runtime_dir()))
 
     def ask(self, method, path, body=None):
         request = urllib.request.Request(  # noqa: S310  # an address of ours
-            f"{self.address}venvoy/{path}",
+            f"{self.address}/venvoy/{path}",
             method=method,
             data=None if body is None else json.dumps(body).encode(),
             headers={"Authorization": f"token {self.token}"},
@@ -62,11 +59,11 @@ def _ended(server, job):
 
 
 @pytest.fixture
-def started(jp_environ, jp_root_dir):
+def started(jp_environ, jp_root_dir, listening):
     servers = []
 
     def start():
-        servers.append(_Server(jp_root_dir))
+        servers.append(_Server(jp_root_dir, listening))
         return servers[-1]
 
     yield start
