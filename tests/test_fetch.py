@@ -194,6 +194,21 @@ def test_where_nobody_listens_that_is_the_reason(tmp_path, monkeypatch):
     assert missed.reason == "127.0.0.1: it cannot be reached"
 
 
+def test_a_server_that_is_not_there_is_not_waited_for_with_each_file(tmp_path, monkeypatch):
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    wanted = [
+        Wanted(urls=(f"http://127.0.0.1:9/{each}",), file=tmp_path / str(each), sha256="0" * 64) for each in range(80)
+    ]
+    began = time.monotonic()
+    missed = fetch(wanted)
+    took = time.monotonic() - began
+    fetch(wanted[:1])
+    one = time.monotonic() - began - took
+
+    assert [each.reason for each in missed] == ["127.0.0.1: it cannot be reached"] * 80
+    assert took < 3 * one  # with pauses for each, eight at a time, it would be ten of it
+
+
 def test_what_is_cancelled_waits_for_no_server_that_says_nothing(tmp_path, monkeypatch):
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     with socket.create_server(("127.0.0.1", 0)) as silent, cancelling.scope() as cancel:
@@ -226,7 +241,57 @@ def test_an_interrupt_ends_it_and_leaves_what_it_has_for_the_next_time(shelf, tm
     assert fetch([shelf.wanted("a.whl", tmp_path)]) == ()
 
 
-def test_sizes_are_asked_for_without_the_content(shelf):
+def test_sizes_are_asked_for_without_the_content(shelf, tmp_path):
+    (tmp_path / "c.whl").write_bytes(b"c" * 10)
     urls = [f"{shelf.address}/{name}" for name in ("a.whl", "b.whl", "nowhere")]
+    urls += [(tmp_path / name).as_uri() for name in ("c.whl", "nowhere")]
 
-    assert sizes(urls) == {urls[0]: 500_000, urls[1]: 1000}
+    assert sizes(urls) == {urls[0]: 500_000, urls[1]: 1000, urls[3]: 10}
+
+
+# --- from this machine
+
+
+@pytest.fixture
+def lying(tmp_path) -> Wanted:
+    """A file in a folder whose name has to be quoted, and where it is to go."""
+    place = tmp_path / "a disk/ä+.whl"
+    place.parent.mkdir()
+    place.write_bytes(b"c" * 200_000)
+    (tmp_path / "to").mkdir()
+    return Wanted(
+        urls=(place.as_uri(),), file=tmp_path / "to/c.whl", sha256=hashlib.sha256(place.read_bytes()).hexdigest()
+    )
+
+
+def test_what_lies_in_a_folder_is_copied_before_any_server_is_asked(shelf, lying):
+    told: list[Progress] = []
+
+    missed = fetch([replace(lying, urls=(f"{shelf.address}/a.whl", *lying.urls))], on_progress=told.append)
+
+    assert missed == ()
+    assert there(lying.file.parent) == ["c.whl"]
+    assert lying.file.stat().st_size == 200_000
+    assert (told[-1].done, told[-1].total) == (200_000, 200_000)
+    assert shelf.asked == []
+
+
+def test_what_lies_there_with_another_hash_or_not_at_all_is_told_with_its_place(lying, tmp_path):
+    (changed,) = fetch([replace(lying, sha256="0" * 64)])
+    (gone,) = fetch([replace(lying, urls=((tmp_path / "gone.whl").as_uri(),))])
+    (folder,) = fetch([replace(lying, urls=(tmp_path.as_uri(),))])
+
+    assert changed.reason.startswith(f"{tmp_path}/a disk/ä+.whl: its sha256 is ")
+    assert gone.reason == f"{tmp_path}/gone.whl: No such file or directory"
+    assert folder.reason == f"{tmp_path}: Is a directory"
+    assert there(lying.file.parent) == []
+
+
+@pytest.mark.parametrize(
+    ("url", "named"),
+    [("ftp://me:secret@there/a", "there"), ("file://there/a", "there"), ("a.whl", "a.whl"), ("https://", "https://")],
+)
+def test_what_is_no_address_of_a_file_is_said(tmp_path, url, named):
+    (missed,) = fetch([Wanted(urls=(url,), file=tmp_path / "a.whl", sha256="0" * 64)])
+
+    assert missed.reason == f"{named}: this kind of address is not fetched"

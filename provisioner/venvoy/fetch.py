@@ -6,21 +6,21 @@ import contextlib
 import hashlib
 import ssl
 import threading
-import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 import truststore
 from requests import RequestException, Response, Session, exceptions
 from requests.adapters import HTTPAdapter
 from urllib3 import disable_warnings
-from urllib3.exceptions import InsecureRequestWarning
+from urllib3.exceptions import ConnectTimeoutError, InsecureRequestWarning, NewConnectionError
 
 from . import cancelling, files
 from .model import OnProgress, Progress
@@ -36,7 +36,10 @@ PHASE = "Fetching"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """A file: where it may be had, the first place first; where it goes; and the sha256 that it must have."""
+    """A file: where it may be had, what lies on this machine first; where it goes; and the sha256 that it must have.
+
+    The addresses are of https, http or file.
+    """
 
     urls: tuple[str, ...]
     file: Path
@@ -111,11 +114,12 @@ def sizes(urls: Iterable[str]) -> dict[str, int]:
     urls = tuple(urls)
 
     def asked(url: str) -> tuple[str, int | None]:
-
         try:
+            if here := _here(url):
+                return url, here.stat().st_size
             said = asking.head(url, timeout=PATIENCE, allow_redirects=True)
             return url, int(said.headers["Content-Length"]) if said.ok else None
-        except (RequestException, KeyError, ValueError):
+        except (OSError, KeyError, ValueError):  # RequestException is an OSError
             return url, None
 
     with session() as asking, ThreadPoolExecutor(max_workers=AT_ONCE) as pool:
@@ -134,10 +138,14 @@ class _SystemTrust(HTTPAdapter):
 
 
 class _Tally:
-    """Adds up what all threads have fetched; the total is known when every file has begun or ended."""
+    """Adds up what all threads have fetched; the total is known when every file has begun or ended.
+
+    `unreachable` are the servers to which no attempt has come through: of what else they have each is asked for once.
+    """
 
     def __init__(self, on_progress: OnProgress | None) -> None:
         self.stop = threading.Event()
+        self.unreachable: set[str] = set()
         self._on_progress = on_progress
         self._lock = threading.Lock()
         self._done = self._total = 0
@@ -152,11 +160,11 @@ class _Tally:
 
 def _fetched(session: Session, wanted: Wanted, tally: _Tally) -> Missed | None:
     reason = "no address is known"
-    for url in wanted.urls:
+    for url in sorted(wanted.urls, key=lambda each: _here(each) is None):
         try:
             _download(session, url, wanted, tally)
         except _Wrong as error:
-            reason = f"{urlsplit(url).hostname}: {error}"
+            reason = f"{_here(url) or urlsplit(url).hostname or url}: {error}"
         else:
             return None
     return Missed(wanted=wanted, reason=reason)
@@ -164,17 +172,33 @@ def _fetched(session: Session, wanted: Wanted, tally: _Tally) -> Missed | None:
 
 def _download(session: Session, url: str, wanted: Wanted, tally: _Tally) -> None:
     """Raises _Wrong, with the reason, when it cannot be had from there."""
+    if here := _here(url):
+        _copy(here, wanted, tally)
+        return
+    server = urlsplit(url).netloc
     for attempt in range(ATTEMPTS):
+        if attempt:
+            tally.stop.wait(min(0.5 * 2 ** (attempt - 1), 4))
         if tally.stop.is_set():
             raise _Stopped
         try:
             _attempt(session, url, wanted, tally)
+        except (exceptions.InvalidSchema, exceptions.InvalidURL, exceptions.MissingSchema) as error:
+            raise _Wrong("this kind of address is not fetched") from error
         except (RequestException, ConnectionError, TimeoutError) as error:
-            reason = _plain(error)
-            time.sleep(min(0.5 * 2**attempt, 4))
+            reason, reached = _plain(error), not _kept_out(error)
+            if server in tally.unreachable and not reached:
+                break
         else:
             return
+    if not reached:
+        tally.unreachable.add(server)
     raise _Wrong(reason)
+
+
+def _kept_out(error: Exception) -> bool:
+    """Whether not even a connection came to be."""
+    return isinstance(getattr(next(iter(error.args), None), "reason", None), ConnectTimeoutError | NewConnectionError)
 
 
 def _attempt(session: Session, url: str, wanted: Wanted, tally: _Tally) -> None:
@@ -194,15 +218,8 @@ def _attempt(session: Session, url: str, wanted: Wanted, tally: _Tally) -> None:
             hashed, there = hashlib.sha256(), 0
         size = int(answer.headers.get("Content-Length") or 0)
         tally.more(there, total=there + size)
-        count = there
         with partial.open("ab" if there else "wb") as stream:
-            for block in answer.iter_content(_BLOCK):
-                if tally.stop.is_set():
-                    raise _Stopped
-                stream.write(block)
-                hashed.update(block)
-                count += len(block)
-                tally.more(len(block))
+            count = there + _written(answer.iter_content(_BLOCK), stream, hashed, tally)
     if size and count < there + size:
         tally.more(-count, total=-(there + size))
         raise ConnectionError("the connection ended too early")
@@ -211,8 +228,47 @@ def _attempt(session: Session, url: str, wanted: Wanted, tally: _Tally) -> None:
         files.remove(partial)
         if there:
             raise ConnectionError("what was begun and what came do not fit")
-        raise _Wrong(f"its sha256 is {hashed.hexdigest()}, not {wanted.sha256}")
+        raise _another(hashed, wanted)
     partial.replace(wanted.file)
+
+
+def _here(url: str) -> Path | None:
+    """The file of this machine that a url names: an index may be a folder of wheels, on a disk that all nodes have."""
+    parts = urlsplit(url)
+    return Path(url2pathname(parts.path)) if parts.scheme == "file" and parts.netloc in ("", "localhost") else None
+
+
+def _copy(here: Path, wanted: Wanted, tally: _Tally) -> None:
+    partial = wanted.file.with_name(f".{wanted.file.name}.partial")
+    hashed = hashlib.sha256()
+    try:
+        source = here.open("rb")
+    except OSError as error:
+        raise _Wrong(error.strerror or "it cannot be read") from error
+    with source, partial.open("wb") as stream:
+        tally.more(0, total=here.stat().st_size)
+        _written(iter(lambda: source.read(_BLOCK), b""), stream, hashed, tally)
+    if hashed.hexdigest() != wanted.sha256:
+        files.remove(partial)
+        raise _another(hashed, wanted)
+    partial.replace(wanted.file)
+
+
+def _written(blocks: Iterable[bytes], stream: BinaryIO, hashed: hashlib._Hash, tally: _Tally) -> int:
+    """Write what comes; returns how many bytes that were."""
+    count = 0
+    for block in blocks:
+        if tally.stop.is_set():
+            raise _Stopped
+        stream.write(block)
+        hashed.update(block)
+        count += len(block)
+        tally.more(len(block))
+    return count
+
+
+def _another(hashed: hashlib._Hash, wanted: Wanted) -> _Wrong:
+    return _Wrong(f"its sha256 is {hashed.hexdigest()}, not {wanted.sha256}")
 
 
 def _begun(partial: Path) -> tuple[hashlib._Hash, int]:

@@ -76,7 +76,7 @@ def test_another_source_than_the_locks_is_not_installed(online, engine, store, a
     tinya = next(each for each in freeze(store, online, actor=actor).snapshot.packages if each.name == "tinya")
     (tmp_path / "Dockerfile").write_text(text.replace(tinya.sha256, "0" * 64))
 
-    argv = [engine.name, "build", "--network", "host", "--file", tmp_path / "Dockerfile", tmp_path]
+    argv = [engine.name, "build", "--force-rm", "--network", "host", "--file", tmp_path / "Dockerfile", tmp_path]
     refused = subprocess.run(argv, capture_output=True, text=True, check=False)
 
     assert refused.returncode != 0

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
 
 from .. import files
 from ..engine.request import OF_THE_SYSTEM, Source, place
@@ -41,14 +39,11 @@ def bring(
     """
     lost = {each.url: "its record has no sha256" for each in packages if not each.sha256}
     absent = [each for each in packages if each.sha256 and not _is_there(each, folder / lies_at(each))]
-    here = [each for each in absent if each.url.startswith("file:")]
-    lost |= {each.url: reason for each in here if (reason := _copied(each, folder))}
     from .. import fetch  # noqa: PLC0415  # 0.1 s, and whoever attends a kernel learns of this module, too
 
     wanted = {
         each.url: fetch.Wanted(urls=_urls(each.url, source), file=folder / lies_at(each), sha256=each.sha256)
         for each in absent
-        if not each.url.startswith("file:")
     }
     for one in wanted.values():
         one.file.parent.mkdir(parents=True, exist_ok=True)
@@ -112,19 +107,6 @@ def channel_options(packages: Iterable[Package], folder: str) -> str:
 
 def _is_there(package: Package, file: Path) -> bool:
     return file.is_file() and files.sha256(file) == package.sha256
-
-
-def _copied(package: Package, folder: Path) -> str:
-    origin, target = Path(unquote(urlsplit(package.url).path)), folder / lies_at(package)
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(origin, target)
-    except OSError as error:
-        return f"{origin} cannot be read: {error.strerror}"
-    if files.sha256(target) != package.sha256:
-        files.remove(target)
-        return f"{origin} is another file than its record says"
-    return ""
 
 
 def _urls(url: str, source: Source) -> tuple[str, ...]:

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import unquote, urlsplit
 
 from .. import files, process
 from ..errors import CommandFailed, InvalidInput, RuntimeUnavailable
@@ -25,7 +24,7 @@ from .r_sources import checked_out, comes_from
 from .start_of import start_of
 
 if TYPE_CHECKING:
-    from ..fetch import Wanted
+    pass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,8 +122,7 @@ def fetched(
     }
     for one in wanted.values():
         one.file.parent.mkdir(parents=True, exist_ok=True)
-    of_web = tuple(replace(each, urls=_of_web(each.urls)) for each in wanted.values() if not _copied(each))
-    lost = fetch.fetch(of_web, on_progress=on_progress)
+    lost = fetch.fetch(tuple(wanted.values()), on_progress=on_progress)
     missed = {each.wanted.file for each in lost}
     if on_line is not None:
         for miss in lost:
@@ -139,22 +137,6 @@ def fetched(
             yield kept
     if left:
         yield from _by_r(env, left, repository, tuple(each.url for each in further), on_line)
-
-
-def _of_web(urls: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(each for each in urls if each.startswith(("https://", "http://")))
-
-
-def _copied(wanted: Wanted) -> bool:
-    """Whether it lies in a repository of this machine, with the hash that it must have, and has been copied."""
-    for url in wanted.urls:
-        parts = urlsplit(url)
-        here = Path(unquote(parts.path))
-        if (parts.scheme, parts.netloc) == ("file", "") and here.is_file() and files.sha256(here) == wanted.sha256:
-            files.remove(wanted.file)
-            files.copy(here, wanted.file)
-            return True
-    return False
 
 
 def _by_git(package: Package, repository: Path, on_line: OnLine | None) -> Kept | None:
