@@ -1,7 +1,8 @@
 #!/bin/sh
 # Runs every check of the project in a venv of its own; with arguments, only pytest, which is given them.
 #
-#   sh tests/run.sh                      everything
+#   sh tests/run.sh                      everything: about 35 minutes on two cores, and 5 more the first time
+#   sh tests/run.sh runtimes             the contract suites and the kernels, over every runtime and language: 11 minutes
 #   sh tests/run.sh tests/test_store.py  these tests
 #
 # VENVOY_TEST_VENV moves the venv (tests/.venv), PYTHON names the Python to make it with. Where CI=true a
@@ -15,6 +16,8 @@ SYSTEM="chromium:chromium python3:python3 git:git shellcheck:shellcheck fish:fis
 # A cluster of one node, which the tests start as whoever runs them.
 SLURM="slurmctld slurmd slurm-client munge"
 PYTHONS="3.9 3.10 3.11 3.12 3.13"
+# Three, for on two cores kernels and containers are waited for as often as a core is busy.
+SIDE_BY_SIDE="-n 3 --dist loadgroup"
 
 venv=${VENVOY_TEST_VENV:-tests/.venv}
 results=
@@ -155,6 +158,11 @@ dependencies
 PATH=$(cd "$venv/bin" && pwd):$PATH
 export PATH
 python --version
+if [ "${1:-}" = runtimes ]; then
+  shift
+  # shellcheck disable=SC2086  # several words
+  set -- $SIDE_BY_SIDE tests/contract tests/kernels "$@"
+fi
 if [ "${CI:-}" = true ]; then
   set -- --strict-skips "$@"
   everything=$([ $# -gt 1 ] || echo yes)
@@ -181,8 +189,8 @@ stage "shellcheck" shellcheck install.sh tests/run.sh tests/containers/install.s
 stage "sidebar: packages as locked" sidebar_packages
 stage "sidebar: types, eslint, prettier" sidebar lint
 stage "sidebar: vitest" sidebar test
-# three, for kernels and containers are waited for as often as a core is busy on two
-stage "pytest" pytest tests --ignore tests/browser -n 3 --dist loadgroup --junitxml "$report/pytest.xml" "$@"
+# shellcheck disable=SC2086  # several words
+stage "pytest" pytest tests --ignore tests/browser $SIDE_BY_SIDE --junitxml "$report/pytest.xml" "$@"
 stage "pytest in a browser" pytest tests/browser --junitxml "$report/browser.xml" "$@"
 
 heading summary

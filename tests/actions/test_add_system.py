@@ -3,6 +3,7 @@
 The repository lies in the image itself, made of packages of a few files, so no mirror is asked.
 """
 
+import os
 import re
 import shutil
 import subprocess
@@ -78,7 +79,7 @@ def with_apt(repository, image, tmp_path_factory):
         folder = repository.parent
         if engine.engine in ("docker", "podman"):
             (folder / "Dockerfile").write_text(f"FROM {base}\nCOPY repo /opt/repo\nRUN {settle}\n")
-            name = "venvoy-test/apt:3.11"
+            name = f"venvoy-test/apt-{os.getpid()}:3.11"  # each worker removes its own
             argv = [engine.name, "build", "--tag", name, folder]
         else:
             box, name = tmp_path_factory.mktemp("sif") / "box", str(tmp_path_factory.mktemp("sif") / "apt.sif")
