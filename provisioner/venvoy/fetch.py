@@ -202,7 +202,7 @@ def _kept_out(error: Exception) -> bool:
 
 
 def _attempt(session: Session, url: str, wanted: Wanted, tally: _Tally) -> None:
-    partial = wanted.file.with_name(f".{wanted.file.name}.partial")
+    partial = _partial(wanted)
     hashed, there = _begun(partial)
     headers = {"Range": f"bytes={there}-"} if there else {}
     # Without this a server may send a .tar.gz unpacked, which is another file.
@@ -239,19 +239,26 @@ def _here(url: str) -> Path | None:
 
 
 def _copy(here: Path, wanted: Wanted, tally: _Tally) -> None:
-    partial = wanted.file.with_name(f".{wanted.file.name}.partial")
-    hashed = hashlib.sha256()
+    if not here.is_file():  # a pipe would be waited for, and a device has no end
+        raise _Wrong("there is no such file")
     try:
         source = here.open("rb")
     except OSError as error:
         raise _Wrong(error.strerror or "it cannot be read") from error
+    partial, hashed, size = _partial(wanted), hashlib.sha256(), here.stat().st_size
+    tally.more(0, total=size)
     with source, partial.open("wb") as stream:
-        tally.more(0, total=here.stat().st_size)
-        _written(iter(lambda: source.read(_BLOCK), b""), stream, hashed, tally)
+        count = _written(iter(lambda: source.read(_BLOCK), b""), stream, hashed, tally)
     if hashed.hexdigest() != wanted.sha256:
+        tally.more(-count, total=-size)
         files.remove(partial)
         raise _another(hashed, wanted)
     partial.replace(wanted.file)
+
+
+def _partial(wanted: Wanted) -> Path:
+    """Where a file lies until it is whole."""
+    return wanted.file.with_name(f".{wanted.file.name}.partial")
 
 
 def _written(blocks: Iterable[bytes], stream: BinaryIO, hashed: hashlib._Hash, tally: _Tally) -> int:

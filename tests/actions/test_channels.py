@@ -123,7 +123,7 @@ def test_a_file_of_a_folder_that_has_changed_or_gone_is_told(channel, local, kep
     (gone,) = [lost[each.url] for each in moved if each.name == "placed"]
     assert changed.startswith(f"{theirs}/noarch/activating-1.0-0.conda: its sha256 is ")
     assert gone.startswith(f"{theirs}/")
-    assert gone.endswith(": No such file or directory")
+    assert gone.endswith(": there is no such file")
     assert listed(kept) == []
 
 

@@ -6,7 +6,6 @@ import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from .. import files, process
 from ..errors import CommandFailed, InvalidInput, RuntimeUnavailable
@@ -22,9 +21,6 @@ from .r_built import pack_built
 from .r_repository import built_at, source_at
 from .r_sources import checked_out, comes_from
 from .start_of import start_of
-
-if TYPE_CHECKING:
-    pass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
