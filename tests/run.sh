@@ -1,8 +1,8 @@
 #!/bin/sh
 # Runs every check of the project in a venv of its own; with arguments, only pytest, which is given them.
 #
-#   sh tests/run.sh                      everything: about 35 minutes on two cores, and 5 more the first time
-#   sh tests/run.sh runtimes             the contract suites and the kernels, over every runtime and language: 13 minutes
+#   sh tests/run.sh                      everything: 39 minutes on two cores, some more the first time
+#   sh tests/run.sh runtimes             the contract suites and the kernels, over every runtime and language: a third of that
 #   sh tests/run.sh tests/test_store.py  these tests
 #
 # VENVOY_TEST_VENV moves the venv (tests/.venv), PYTHON names the Python to make it with. Where CI=true a

@@ -290,7 +290,14 @@ def test_what_lies_there_with_another_hash_or_not_at_all_is_told_with_its_place(
 
 @pytest.mark.parametrize(
     ("url", "named"),
-    [("ftp://me:secret@there/a", "there"), ("file://there/a", "there"), ("a.whl", "a.whl"), ("https://", "https://")],
+    [
+        ("ftp://me:secret@there/a", "there"),
+        ("file://there/a", "there"),
+        ("a.whl", "a.whl"),
+        ("ftp://me:secret@/t/token/a.whl", "a.whl"),
+        ("https://me:secret@", "https"),
+        ("https://", "https"),
+    ],
 )
 def test_what_is_no_address_of_a_file_is_said(tmp_path, url, named):
     (missed,) = fetch([Wanted(urls=(url,), file=tmp_path / "a.whl", sha256="0" * 64)])

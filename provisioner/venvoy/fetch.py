@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 from urllib.parse import urlsplit
-from urllib.request import url2pathname
 
 import truststore
 from requests import RequestException, Response, Session, exceptions
@@ -164,7 +163,7 @@ def _fetched(session: Session, wanted: Wanted, tally: _Tally) -> Missed | None:
         try:
             _download(session, url, wanted, tally)
         except _Wrong as error:
-            reason = f"{_here(url) or urlsplit(url).hostname or url}: {error}"
+            reason = f"{_named(url)}: {error}"
         else:
             return None
     return Missed(wanted=wanted, reason=reason)
@@ -232,10 +231,16 @@ def _attempt(session: Session, url: str, wanted: Wanted, tally: _Tally) -> None:
     partial.replace(wanted.file)
 
 
+def _named(url: str) -> str:
+    """Where that is, without the user, the password and the token that may stand in it."""
+    parts = urlsplit(url)
+    return str(_here(url) or parts.hostname or parts.path.rpartition("/")[2] or parts.scheme)
+
+
 def _here(url: str) -> Path | None:
     """The file of this machine that a url names: an index may be a folder of wheels, on a disk that all nodes have."""
     parts = urlsplit(url)
-    return Path(url2pathname(parts.path)) if parts.scheme == "file" and parts.netloc in ("", "localhost") else None
+    return files.named_by(url) if parts.scheme == "file" and parts.netloc in ("", "localhost") else None
 
 
 def _copy(here: Path, wanted: Wanted, tally: _Tally) -> None:

@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 from filelock import FileLock, Timeout
 
@@ -138,6 +139,11 @@ def copy(source: Path, target: Path) -> None:
     else:
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(source, target)
+
+
+def named_by(url: str) -> Path:
+    """The place of this machine that an address "file:///…" names."""
+    return Path(unquote(urlsplit(url).path))
 
 
 def private(folder: Path) -> Path:

@@ -482,7 +482,7 @@ def test_files_are_written_beside_the_notebook_wherever_the_kernel_has_gone(
     live.run("import os; os.chdir('/')")
 
     exported = live.run("%env-export pylock -o lock.toml")
-    archived = live.run("there = %env-archive --tier packages -o all.venvoy.tar.zst")
+    archived = live.run("there = %env-archive -o all.venvoy.tar.zst")
     wrapped = live.run("%env-export tarball")
 
     assert re.search(rf"{tmp_path}/lock.toml \(\d+ (bytes|kB)\)", exported.shown[-1][TEXT])

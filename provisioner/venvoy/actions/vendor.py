@@ -198,7 +198,7 @@ class _Shop:
 
     def from_folder(self, package: Package) -> Kept:
         """A project, built from the folder that it was installed from, or a wheel that lies there."""
-        place = Path(unquote(urlsplit(package.url).path))
+        place = files.named_by(package.url)
         if place.suffix == ".whl" and place.is_file():
             target = self.folder / place.name
             shutil.copyfile(place, target)
@@ -263,7 +263,7 @@ def _reusable(package: Package, before: dict[tuple[str, str], Kept]) -> Kept | N
     if package.ecosystem == "conda":
         return found if found.sha256 == package.sha256 and str(found.file).endswith(channels.lies_at(package)) else None
     if package.origin in ("local", "editable"):
-        place = Path(unquote(urlsplit(package.url).path))
+        place = files.named_by(package.url)
         return found if place.is_dir() and source_digest(place) == found.source_sha256 else None
     sources = (found.sha256, found.source_sha256)
     return found if not package.sha256 or package.sha256 in sources else None

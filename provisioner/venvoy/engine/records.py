@@ -9,13 +9,13 @@ import tempfile
 from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
 
 from rattler import RepoDataRecord
 from rattler.exceptions import GatewayError, InvalidMatchSpecError, InvalidUrlError, ParseSubdirError
 from rattler.package_streaming import download_to_path, extract
 from rattler.repo_data import PackageRecord
 
+from .. import files
 from .channels import Reach
 from .request import Pin, place
 
@@ -104,7 +104,7 @@ def check_local(records: Iterable[RepoDataRecord]) -> None:
     for record in records:
         if record.url.startswith("file:"):
             sha256, md5 = _hashes(record)
-            check_file(_local(record.url), sha256, md5=md5)
+            check_file(files.named_by(record.url), sha256, md5=md5)
 
 
 def check_file(file: Path, sha256: str, *, md5: str = "") -> None:
@@ -167,15 +167,11 @@ def _hashes(record: RepoDataRecord) -> tuple[str, str]:
     return record.sha256.hex() if record.sha256 else "", record.md5.hex() if record.md5 else ""
 
 
-def _local(url: str) -> Path:
-    return Path(unquote(urlsplit(url).path))
-
-
 async def _of_file(reach: Reach, pin: Pin) -> RepoDataRecord:
     """The file itself, whose index is gone or has another one under its name."""
     name = _parts(pin.url)[2]
     if pin.url.startswith("file:"):
-        return _from_archive(_local(pin.url), pin)
+        return _from_archive(files.named_by(pin.url), pin)
     if reach.source.offline:
         raise Unreachable(f"not in the cache, and there is no network: {name}")
     with tempfile.TemporaryDirectory(prefix="venvoy-") as folder:
