@@ -61,14 +61,13 @@ export class EnvironmentPanel extends SidePanel {
     this.header.addWidget(top);
     this.addWidget(new Section(trans.__('Packages'), _parts, () => this._packages()));
     this.addWidget(new Section(trans.__('Timeline'), _parts, () => this._timeline()));
-    // What is looked at stands open; what is done and what rarely changes is a click away.
-    const actions = new Section(trans.__('Actions'), _parts, () => this._actions());
-    const details = new Section(trans.__('Details'), _parts, () => this._details());
-    actions.hide();
-    details.hide();
-    this.addWidget(actions);
-    this.addWidget(details);
+    this.addWidget(new Section(trans.__('Actions'), _parts, () => this._actions()));
+    this.addWidget(new Section(trans.__('Details'), _parts, () => this._details()));
     const content = this.content as AccordionPanel;
+    // What is looked at stands open; what is done and what rarely changes is a click away. The title of a widget that
+    // is only hidden says in JupyterLab 4.2 that it is open, and the first click changes nothing.
+    content.collapse(2);
+    content.collapse(3);
     content.expansionToggled.connect(this._share, this);
     this._sized = new ResizeObserver(() =>
       MessageLoop.postMessage(this.content, Widget.ResizeMessage.UnknownSize)

@@ -59,3 +59,6 @@ def test_it_is_frozen_there_as_well(
 
     expect(page.chip).to_contain_text("Matches the freeze of")
     expect(page.section("Timeline").locator(".vv-mod-freeze")).to_contain_text("the sidebar")
+
+    expect(page.section("Actions").get_by_role("button", name="Verify", exact=True)).to_be_visible()
+    expect(page.section("Details").get_by_text(str(env.prefix))).to_be_visible()
