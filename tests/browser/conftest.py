@@ -3,6 +3,7 @@
 import contextlib
 import os
 import shutil
+import subprocess
 import urllib.error
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
@@ -10,12 +11,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import uv
 from labs import PATIENCE, Lab, Sidebar
 from playwright.sync_api import Browser, Locator, Page, sync_playwright
 
 from venvoy.settings import Settings
 
+ROOT = Path(__file__).parents[2]
+# The tests run beside the newest one as it is. Between it and the oldest, 4.4 and 4.5 were tried by hand:
+# VENVOY_JUPYTERLABS="4.4 4.5" pytest tests/browser/test_story.py -k whole_story
+OTHERS = os.environ.get("VENVOY_JUPYTERLABS", "4.2").split()
+LABS = [("jupyterlab", f"jupyterlab=={each}.*", "lab/tree") for each in OTHERS]
+NOTEBOOK = ("notebook", "notebook>=7.5,<8", "notebooks")
+
 SIZE = {"width": 1280, "height": 800}
+LEFT_BY_4_2 = "Canceled future for "
+"""JupyterLab 4.2 throws this at a restart, its own command's as well, for whatever it still asks the kernel."""
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 QUIET = (
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
@@ -78,6 +89,29 @@ def lab(_lab: Lab) -> Iterator[Lab]:
             _lab.ask("DELETE", f"api/sessions/{session['id']}")
 
 
+@pytest.fixture(params=[None, *LABS, NOTEBOOK], ids=["beside", *OTHERS, "notebook"])
+def served(
+    request: pytest.FixtureRequest, tmp_path: Path, _variables: Mapping[str, str], pythons: Mapping[str, Path]
+) -> Iterator[Lab]:
+    """The server beside the tests, or that program in a venv of its own with the wheel of this checkout in it."""
+    if request.param is None:
+        yield request.getfixturevalue("lab")
+        return
+    module, requirement, pages = request.param
+    if "3.12" not in pythons:
+        pytest.skip("not obtainable: no Python 3.12 on this machine")
+    python = tmp_path / "venv/bin/python"
+    for words in (
+        ("venv", "--quiet", "--python", str(pythons["3.12"]), str(tmp_path / "venv")),
+        ("pip", "install", "--quiet", "--refresh-package", "venvoy", "--python", str(python), requirement, str(ROOT)),
+    ):
+        subprocess.run([uv.find_uv_bin(), *words], check=True, env={**_variables, "UV_SYSTEM_CERTS": "1"})
+    lab = Lab(_variables, python=str(python), module=module, pages=pages)
+    lab.start()
+    yield lab
+    lab.stop()
+
+
 # --- a browser -------------------------------------------------------------------------------------------------------
 
 
@@ -111,7 +145,8 @@ def opened(_browser: Browser, lab: Lab, request: pytest.FixtureRequest) -> Itera
         if kept := os.environ.get("VENVOY_SCREENSHOTS_OF_ALL"):
             each.page.screenshot(path=Path(kept, f"{request.node.name}-{pages.index(each)}.png"))
         each.page.context.close()
-        assert [error for error in each.errors if "venvoy" in error] == []
+        errors = [error for error in each.errors if not error.startswith(LEFT_BY_4_2)]
+        assert [error for error in errors if "venvoy" in error] == []
 
 
 @pytest.fixture

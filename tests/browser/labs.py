@@ -38,6 +38,8 @@ class Lab:
     variables: Mapping[str, str]
     python: str = sys.executable
     module: str = "jupyterlab"
+    pages: str = "lab/tree"
+    """What comes before a notebook's path in the address of its page."""
     options: tuple[str, ...] = ()
     token: str = field(default_factory=lambda: secrets.token_hex(16))
     port: int = field(default_factory=_free_port)
@@ -131,8 +133,8 @@ class Sidebar:
     def jobs(self) -> Locator:
         return self.panel.locator(".vv-Job")
 
-    def open(self, path: str, *, prefix: str = "lab/tree") -> None:
-        self.page.goto(f"{self.lab.address}/{prefix}/{path}?token={self.lab.token}&reset")
+    def open(self, path: str) -> None:
+        self.page.goto(f"{self.lab.address}/{self.lab.pages}/{path}?token={self.lab.token}&reset")
         self.page.locator(".jp-Notebook").first.wait_for(timeout=PATIENCE * 1000)
 
     def show(self) -> None:

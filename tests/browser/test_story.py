@@ -2,6 +2,7 @@
 
 import re
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -30,11 +31,26 @@ def restart(page: Sidebar) -> None:
     page.page.locator(".jp-Dialog .jp-mod-accept").click()
 
 
-def test_the_whole_story(study: str, opened: Open, store: Store, picture: Any, tmp_path: Path) -> None:
-    page = opened()
-    page.open(study)
+def downloaded(page: Sidebar, label: str, to: Path) -> str:
+    """Export the environment in the format of that label, and give back the file that the browser got."""
+    with page.page.expect_download() as downloading:
+        page.section("Actions").get_by_role("button", name="Export…", exact=True).click()
+        form = page.page.get_by_role("dialog")
+        form.locator("select").select_option(label=label)
+        form.get_by_role("button", name="Export").click()
+    downloading.value.save_as(to)
+    return to.read_text()
+
+
+def test_the_whole_story(
+    served: Lab, environment: Make, opened: Open, store: Store, picture: Any, tmp_path: Path
+) -> None:
+    """In each JupyterLab it is for, and in Notebook."""
+    env = environment("study" if served.python == sys.executable else f"study-{served.port}")
+    page = opened(served)
+    page.open(served.notebook("study/analysis.ipynb", kernelspecs.spec_name(env.name), "# The analysis"))
     page.show()
-    expect(page.panel.locator(".vv-Name")).to_have_text("study")
+    expect(page.panel.locator(".vv-Name")).to_have_text(env.name)
     expect(page.chip).to_have_text("●Never frozen")
 
     page.run("%pip install -qq six==1.16.0")
@@ -45,7 +61,8 @@ def test_the_whole_story(study: str, opened: Open, store: Store, picture: Any, t
     page.panel.get_by_role("button", name="Freeze", exact=True).first.click()
     expect(page.jobs).to_contain_text("Freeze")
     expect(page.chip).to_contain_text("Matches the freeze of")
-    assert (store.project("study") / "pylock.toml").is_file()
+    expect(timeline.locator(".vv-mod-freeze")).to_contain_text("the sidebar")
+    assert (store.project(env.name) / "pylock.toml").is_file()
     picture(page.page, "sidebar")
 
     page.run("import six")
@@ -75,20 +92,15 @@ def test_the_whole_story(study: str, opened: Open, store: Store, picture: Any, t
     restart(page)
     expect(page.chip).to_contain_text("Matches the freeze of")
 
-    with page.page.expect_download() as downloading:
-        page.section("Actions").get_by_role("button", name="Export…", exact=True).click()
-        form = page.page.get_by_role("dialog")
-        form.locator("select").select_option(label="requirements (requirements.txt)")
-        form.get_by_role("button", name="Export").click()
-    exported = tmp_path / "requirements.txt"
-    downloading.value.save_as(exported)
-    assert re.search(r"six==1\.16\.0.*--hash=sha256:", exported.read_text(), re.DOTALL)
+    exported = downloaded(page, "requirements (requirements.txt)", tmp_path / "requirements.txt")
+    assert re.search(r"six==1\.16\.0.*--hash=sha256:", exported, re.DOTALL)
 
     page.section("Actions").get_by_role("button", name="Verify", exact=True).click()
     expect(page.jobs.first.locator(".vv-Levels")).to_contain_text(re.compile(r"Level L\d is reached"))
     page.jobs.first.get_by_text("Log").click()
     expect(page.jobs.first.locator("pre").last).not_to_be_empty()
     picture(page.panel, "sidebar-verify")
+    expect(page.section("Details").get_by_text(str(env.prefix))).to_be_visible()
 
 
 def test_two_notebooks_each_have_their_chip_and_the_panel_can_be_pinned(
