@@ -142,6 +142,10 @@ class Sidebar:
             self.page.keyboard.press("Control+Shift+Y")
         expect(self.panel).to_be_visible()
 
+    def wear(self, theme: str) -> None:
+        self.page.evaluate("theme => window.jupyterapp.commands.execute('apputils:change-theme', {theme})", theme)
+        self.page.locator(f"body[data-jp-theme-name='{theme}']").wait_for(state="attached")
+
     def wait_for_kernel(self) -> None:
         """Until the notebook's kernel has nothing to do."""
         self.page.wait_for_function(IDLE)

@@ -131,13 +131,13 @@ def test_two_notebooks_each_have_their_chip_and_the_panel_can_be_pinned(
     expect(name).to_have_text("study")
 
 
-def test_the_whole_story_is_told_with_the_keyboard_alone(
+def test_the_whole_story_is_told_with_the_keyboard_alone_in_the_dark(
     environment: Make, opened: Open, lab: Lab, tmp_path: Path
 ) -> None:
-    environment("by-hand")
-    other = environment("other")
+    mine, other = environment("by-hand"), environment("other")
     page = opened()
-    page.open(lab.notebook("keys.ipynb", kernelspecs.spec_name("by-hand"), "# By hand"))
+    page.open(lab.notebook("keys.ipynb", kernelspecs.spec_name(mine.name), "# By hand"))
+    page.wear("JupyterLab Dark")
     keys, panel, dialog = page.page.keyboard, page.panel, page.page.get_by_role("dialog")
     expect(page.chip).to_have_text("●Never frozen")
     page.wait_for_kernel()
@@ -196,8 +196,7 @@ def test_axe_finds_nothing_in_any_theme_at_250_pixels(theme: str, opened: Open, 
     page = opened()
     page.open(study)
     page.show()
-    page.page.evaluate("theme => window.jupyterapp.commands.execute('apputils:change-theme', {theme})", theme)
-    page.page.locator(f"body[data-jp-theme-name='{theme}']").wait_for(state="attached")
+    page.wear(theme)
     for title in ("Packages", "Timeline", "Actions", "Details"):
         page.section(title)
     expect(page.section("Packages").get_by_role("listbox")).to_be_visible()

@@ -94,6 +94,37 @@ def test_what_is_done_when_it_is_cancelled_stays_done(user):
     assert jobs.result(job.id)["environment"]["name"] == "copy"
 
 
+WAITS_WHEN_THE_LOCK_IS_WRITTEN = """
+import os, sys, time
+
+def heard(event, said):
+    if event == "os.rename" and str(said[1]).endswith("pylock.toml"):
+        open("here", "w").close()
+        while os.path.exists("here"):
+            time.sleep(0.01)
+
+sys.addaudithook(heard)
+"""
+
+
+@pytest.mark.parametrize(("words", "state", "code"), [((), "succeeded", 0), (("--vendor",), "cancelled", 143)])
+def test_a_lock_that_is_being_written_is_no_longer_cancelled_but_what_follows_is(bob, words, state, code):
+    jobs, here = bob.store.jobs, bob.work / "here"
+    bob.write("site/sitecustomize.py", WAITS_WHEN_THE_LOCK_IS_WRITTEN)
+
+    with bob.start("freeze", "demo", *words, PYTHONPATH=str(bob.work / "site")) as child:
+        _eventually(here.exists)
+        job = _jobs(bob, "freeze")[0]
+        jobs.cancel(job.id)
+        _eventually(lambda: jobs.job(job.id).state == "cancelling")
+        here.unlink()
+        out, err = child.communicate(timeout=60)
+
+    assert (child.returncode, jobs.job(job.id).state) == (code, state), out + err
+    assert bob.store.history("demo").entries()[-1].event == "freeze"
+    assert not bob.store.folder("demo").joinpath("vendor").exists()
+
+
 ENDS_WHERE_ERRORS_ARE_DROPPED = """
 import os, sys
 

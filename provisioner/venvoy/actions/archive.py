@@ -12,7 +12,7 @@ from importlib.resources import files as package_files
 from pathlib import Path
 from typing import Any
 
-from .. import files, inventory
+from .. import cancelling, files, inventory
 from ..errors import CommandFailed, InvalidInput, KernelUnusable, RuntimeUnavailable
 from ..formats.conda_lock import CondaLock
 from ..formats.environment_yml import EnvironmentYml
@@ -296,7 +296,9 @@ def locked_now(store: Store, env: Environment, *, actor: Actor, on_line: OnLine 
         return replace(lock, taken=_frozen_at(store.history(env.name), now).taken)
     if on_line is not None:
         on_line("freezing it first")
-    return freeze(store, env, actor=actor, on_line=on_line).snapshot
+    lock = freeze(store, env, actor=actor, on_line=on_line).snapshot
+    cancelling.not_yet_late()
+    return lock
 
 
 def _frozen_at(history: History, now: Snapshot) -> Snapshot:

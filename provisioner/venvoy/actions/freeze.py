@@ -91,7 +91,8 @@ def freeze(
     One that speaks Python and R gets pylock.toml and renv.lock, of the same state.
 
     What is there for development alone (`development`) is left out of the lock without `include_dev`; the entry of the
-    record is of the whole state in any case. A conda environment can be locked for other `platforms` at once. Raises
+    record is of the whole state in any case. A conda environment can be locked for other `platforms` at once. Once the
+    lock is written it is too late to cancel; what goes on from there may be again (`cancelling.not_yet_late`). Raises
     CommandFailed when the index cannot be asked, or when the environment changes while it is locked; InvalidInput for
     platforms of a lock that is for all of them.
     """
@@ -135,6 +136,7 @@ def freeze(
             snapshot=digest(snapshot),
             stands_on=snapshot.stands_on,
         )
+        cancelling.too_late()
     with cancelling.whole():
         keep_image_recipes(store, env)
     left_out = tuple(one for _, each in halves for one in each.packages if one.name in dev.get(each.language, ()))
