@@ -181,7 +181,7 @@ function rankName(rank: Rank, trans: TranslationBundle): string {
     case 'asked':
       return trans.__('Asked for by name');
     case 'rest':
-      return trans.__('Needed by others');
+      return trans.__('The rest');
     case 'removed':
       return trans.__('Removed since the freeze');
   }
