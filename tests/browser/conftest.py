@@ -1,6 +1,7 @@
 """A real JupyterLab in a real browser: the system's Chromium, driven by Playwright."""
 
 import contextlib
+import json
 import os
 import shutil
 import subprocess
@@ -110,6 +111,22 @@ def served(
     lab.start()
     yield lab
     lab.stop()
+
+
+@pytest.fixture
+def prefer(_home: Mapping[str, str]) -> Iterator[Callable[..., None]]:
+    """Have the pages that are opened from now on find these settings of a plugin, as of a person who made them before."""
+    written: list[Path] = []
+
+    def made(plugin: str, **settings: object) -> None:
+        file = Path(_home["JUPYTERLAB_SETTINGS_DIR"], f"{plugin}.jupyterlab-settings")
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(json.dumps(settings))
+        written.append(file)
+
+    yield made
+    for each in written:
+        each.unlink()
 
 
 # --- a browser -------------------------------------------------------------------------------------------------------

@@ -142,10 +142,6 @@ class Sidebar:
             self.page.keyboard.press("Control+Shift+Y")
         expect(self.panel).to_be_visible()
 
-    def wear(self, theme: str) -> None:
-        self.page.evaluate("theme => window.jupyterapp.commands.execute('apputils:change-theme', {theme})", theme)
-        self.page.locator(f"body[data-jp-theme-name='{theme}']").wait_for(state="attached")
-
     def wait_for_kernel(self) -> None:
         """Until the notebook's kernel has nothing to do."""
         self.page.wait_for_function(IDLE)
@@ -163,16 +159,17 @@ class Sidebar:
             self.page.keyboard.press("Tab")
             met.append(self.page.evaluate(FOCUSED))
 
-    def go_to(self, *names: str) -> None:
-        """Go to the panel with the keyboard alone, and press Enter on the last of the names."""
-        self.page.keyboard.press("Control+Shift+Y")
-        expect(self.panel).to_be_focused()
-        *way, last = names
-        for name in way:
+    def press(self, *names: str) -> None:
+        """Reach what is called so, one after the other, and press Enter on each."""
+        for name in names:
             self.reach(name)
             self.page.keyboard.press("Enter")
-        self.reach(last)
-        self.page.keyboard.press("Enter")
+
+    def go_to(self, *names: str) -> None:
+        """Go to the panel with the keyboard alone, and press Enter on what is called so there."""
+        self.page.keyboard.press("Control+Shift+Y")
+        expect(self.panel).to_be_focused()
+        self.press(*names)
 
     def write_and_run(self, code: str) -> None:
         """Go back to the notebook, write a cell below the one in front and run it, with the keyboard alone."""

@@ -1,7 +1,6 @@
 """A researcher's story in JupyterLab: install, see the change, freeze, install more, compare, restart, go back, export, verify."""
 
 import re
-import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -132,12 +131,13 @@ def test_two_notebooks_each_have_their_chip_and_the_panel_can_be_pinned(
 
 
 def test_the_whole_story_is_told_with_the_keyboard_alone_in_the_dark(
-    environment: Make, opened: Open, lab: Lab, tmp_path: Path
+    environment: Make, opened: Open, prefer: Callable[..., None], lab: Lab, tmp_path: Path
 ) -> None:
+    prefer("@jupyterlab/apputils-extension/themes", theme="JupyterLab Dark")
     mine, other = environment("by-hand"), environment("other")
     page = opened()
     page.open(lab.notebook("keys.ipynb", kernelspecs.spec_name(mine.name), "# By hand"))
-    page.wear("JupyterLab Dark")
+    expect(page.page.locator("body")).to_have_attribute("data-jp-theme-name", "JupyterLab Dark")
     keys, panel, dialog = page.page.keyboard, page.panel, page.page.get_by_role("dialog")
     expect(page.chip).to_have_text("●Never frozen")
     page.wait_for_kernel()
@@ -158,19 +158,18 @@ def test_the_whole_story_is_told_with_the_keyboard_alone_in_the_dark(
     page.reach("Packages")
     keys.press("End")
     expect(panel.locator(".vv-ListRow[aria-selected=true]")).to_contain_text("iniconfig")
-    page.reach("Compare")
-    keys.press("Enter")
+    page.press("Compare")
     expect(panel.locator(".vv-Compared")).to_contain_text("~ six 1.16.0 → 1.17.0")
     frozen = panel.locator(".vv-mod-freeze strong").inner_text()
     # the packages are seen while pip still runs, and the entry of its cell comes after
     expect(panel.get_by_role("button", name=f"Go back to {frozen}…")).to_be_enabled()
-    page.reach(f"Go back to {frozen}…")
-    keys.press("Enter")
+    page.press(f"Go back to {frozen}…")
     expect(dialog).to_contain_text("− iniconfig")
+    expect(dialog.get_by_role("button", name="Go back")).to_be_focused()
     keys.press("Enter")
     expect(page.jobs.first).to_contain_text(re.compile("Go back.*Done in"))
     page.go_to("Restart kernel")
-    expect(dialog).to_contain_text("Restart")
+    expect(dialog.get_by_role("button", name="Restart")).to_be_focused()
     keys.press("Enter")
     expect(page.chip).to_contain_text("Matches the freeze of")
 
@@ -196,7 +195,8 @@ def test_axe_finds_nothing_in_any_theme_at_250_pixels(theme: str, opened: Open, 
     page = opened()
     page.open(study)
     page.show()
-    page.wear(theme)
+    page.page.evaluate("theme => window.jupyterapp.commands.execute('apputils:change-theme', {theme})", theme)
+    page.page.locator(f"body[data-jp-theme-name='{theme}']").wait_for(state="attached")
     for title in ("Packages", "Timeline", "Actions", "Details"):
         page.section(title)
     expect(page.section("Packages").get_by_role("listbox")).to_be_visible()
@@ -217,15 +217,12 @@ HIDDEN = """() => {
 }"""
 
 
-def test_a_page_that_nobody_sees_asks_nothing(opened: Open, lab: Lab, study: str) -> None:
-    every_second = Path(lab.variables["JUPYTERLAB_SETTINGS_DIR"], "venvoy/plugin.jupyterlab-settings")
-    every_second.parent.mkdir()
-    every_second.write_text('{"refresh": 1}')
+def test_a_page_that_nobody_sees_asks_nothing(opened: Open, prefer: Callable[..., None], study: str) -> None:
+    prefer("venvoy/plugin", refresh=1)
     page, asked = opened(), []
     page.open(study)
     page.show()
     page.wait_for_kernel()
-    shutil.rmtree(every_second.parent)
     page.page.wait_for_timeout(3000)  # what follows a kernel's start is over
     with page.page.expect_request(re.compile("/venvoy/notebook")):
         pass
