@@ -90,7 +90,8 @@ def lab(_lab: Lab) -> Iterator[Lab]:
             _lab.ask("DELETE", f"api/sessions/{session['id']}")
 
 
-@pytest.fixture(params=[None, *LABS, NOTEBOOK], ids=["beside", *OTHERS, "notebook"])
+# The one beside the tests comes last: a picture of it takes the place of those of the others.
+@pytest.fixture(params=[*LABS, NOTEBOOK, None], ids=[*OTHERS, "notebook", "beside"])
 def served(
     request: pytest.FixtureRequest, tmp_path: Path, _variables: Mapping[str, str], pythons: Mapping[str, Path]
 ) -> Iterator[Lab]:

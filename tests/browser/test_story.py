@@ -169,7 +169,7 @@ def test_the_whole_story_is_told_with_the_keyboard_alone_in_the_dark(
     keys.press("Enter")
     expect(page.jobs.first).to_contain_text(re.compile("Go back.*Done in"))
     page.go_to("Restart kernel")
-    expect(dialog.get_by_role("button", name="Restart")).to_be_focused()
+    expect(dialog.get_by_role("button", name="Confirm Kernel Restart")).to_be_focused()
     keys.press("Enter")
     expect(page.chip).to_contain_text("Matches the freeze of")
 
