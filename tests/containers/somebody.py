@@ -10,7 +10,7 @@ import sys
 import sysconfig
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,7 +62,6 @@ def somebody() -> Iterator[Somebody]:
     folder = Path(tempfile.mkdtemp(prefix="vu", dir="/tmp"))
     variables = {
         "PATH": os.environ["PATH"],
-        "PYTHONPATH": f"{Path(venvoy.__file__).parents[1]}:{sysconfig.get_paths()['purelib']}",
         "HOME": str(folder / "home"),
         "VENVOY_HOME": str(folder / "home/.venvoy"),
         "XDG_RUNTIME_DIR": str(folder / "run"),
@@ -72,21 +71,45 @@ def somebody() -> Iterator[Somebody]:
         "JUPYTER_RUNTIME_DIR": str(folder / "home/jupyter/runtime"),
         "USER": NAME,
     }
-    try:
+    with ExitStack() as gone:
+        gone.callback(shutil.rmtree, folder, ignore_errors=True)
         for private in (folder, folder / "home", folder / "run"):
             private.mkdir(mode=0o700, exist_ok=True)
+        variables["PYTHONPATH"] = gone.enter_context(_code())
         they = Somebody(name=NAME, uid=who.pw_uid, folder=folder, python=python, variables=variables)
         they.own()
         yield they
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _python() -> str:
     """An interpreter of our version that they may run, too."""
     version = f"python{sys.version_info[0]}.{sys.version_info[1]}"
     for each in (sys.executable, f"/usr/bin/{version}", f"/usr/local/bin/{version}"):
-        argv = ["runuser", "-u", NAME, "--", each, "-c", ""]
-        if subprocess.run(argv, capture_output=True, check=False).returncode == 0:
+        if _may(each, "-c", ""):
             return each
     raise NotHere(f"no {version} that others may run")
+
+
+def _may(*argv: str) -> bool:
+    return subprocess.run(["runuser", "-u", NAME, "--", *argv], capture_output=True, check=False).returncode == 0
+
+
+@contextmanager
+def _code() -> Iterator[str]:
+    """The PYTHONPATH by which they have venvoy and what it needs: where we have it, or copies, as of a clone in /root."""
+    places = (Path(venvoy.__file__).parents[1], Path(sysconfig.get_paths()["purelib"]))
+    if all(_may("test", "-x", str(place)) for place in places):
+        yield ":".join(map(str, places))
+        return
+    with tempfile.TemporaryDirectory(prefix="venvoy-tests-", dir="/var/tmp") as copies:
+        Path(copies).chmod(0o755)
+        for number, place in enumerate(places):
+            shutil.copytree(place, Path(copies, str(number)), symlinks=True, copy_function=_linked)
+        yield ":".join(str(Path(copies, str(number))) for number, _ in enumerate(places))
+
+
+def _linked(source: str, target: str) -> None:
+    try:
+        os.link(source, target, follow_symlinks=False)
+    except OSError:  # on another file system
+        shutil.copy2(source, target, follow_symlinks=False)
