@@ -14,6 +14,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import uv
+
 import venvoy
 
 NAME = "researcher"
@@ -97,15 +99,19 @@ def _may(*argv: str) -> bool:
 @contextmanager
 def _code() -> Iterator[str]:
     """The PYTHONPATH by which they have venvoy and what it needs: where we have it, or copies, as of a clone in /root."""
-    places = (Path(venvoy.__file__).parents[1], Path(sysconfig.get_paths()["purelib"]))
-    if all(_may("test", "-x", str(place)) for place in places):
-        yield ":".join(map(str, places))
+    ours, others = Path(venvoy.__file__).parents[1], Path(sysconfig.get_paths()["purelib"])
+    if _may("test", "-x", str(ours), "-a", "-x", str(others)):
+        yield f"{ours}:{others}"
         return
     with tempfile.TemporaryDirectory(prefix="venvoy-tests-", dir="/var/tmp") as copies:
         Path(copies).chmod(0o755)
-        for number, place in enumerate(places):
-            shutil.copytree(place, Path(copies, str(number)), symlinks=True, copy_function=_linked)
-        yield ":".join(str(Path(copies, str(number))) for number, _ in enumerate(places))
+        # uv looks for its program where that lies beside the packages of a venv
+        copied = {each: Path(copies, each.relative_to(sys.prefix)) for each in (others, Path(uv.find_uv_bin()).parent)}
+        # and venvoy for its kernelspecs beside itself
+        copied |= {each: Path(copies, each.name) for each in (ours, ours.parent / "kernelspecs")}
+        for place, to in copied.items():
+            shutil.copytree(place, to, symlinks=True, copy_function=_linked)
+        yield f"{copied[ours]}:{copied[others]}"
 
 
 def _linked(source: str, target: str) -> None:
