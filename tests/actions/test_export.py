@@ -25,7 +25,7 @@ from venvoy.actions.points import Point, point
 from venvoy.actions.record import record
 from venvoy.actions.restore import How, restore
 from venvoy.errors import CommandFailed, EnvironmentNotFound, InvalidInput
-from venvoy.formats import CONDA, FORMATS, UNHASHED
+from venvoy.formats.registry import CONDA, FORMATS, UNHASHED
 from venvoy.formats.requirements import python_of
 from venvoy.formats.snapshot_json import SnapshotJson
 from venvoy.model import Environment

@@ -7,8 +7,8 @@ import pytest
 
 from venvoy.actions.export import Exported
 from venvoy.actions.universal import Elsewhere
-from venvoy.formats import CONDA, FORMATS, UNHASHED
 from venvoy.formats.platforms import PLATFORMS, Gap, Tailored
+from venvoy.formats.registry import CONDA, FORMATS, UNHASHED
 from venvoy.frontends.views.carrying import exported_view
 
 HASHED = sorted(set(FORMATS) - UNHASHED - CONDA - {"renv"})  # what others install from is not made of a venv

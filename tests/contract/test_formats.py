@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from venvoy.errors import InvalidInput
-from venvoy.formats import CONDA, FORMATS, UNHASHED, lacking
+from venvoy.formats.registry import CONDA, FORMATS, UNHASHED, lacking
 from venvoy.model import Package, Snapshot
 
 DATED = {"rocrate"}

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
 from venvoy.errors import InvalidInput
-from venvoy.formats import IMAGES, image_format
 from venvoy.formats.apptainer_def import ApptainerDef
 from venvoy.formats.docker_compose import DockerCompose
 from venvoy.formats.dockerfile import VENV, Dockerfile
+from venvoy.formats.registry import IMAGES, image_format
 from venvoy.formats.system_packages import checked, installing
 from venvoy.model import Ground, Image, Package, Snapshot
 

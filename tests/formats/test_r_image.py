@@ -6,7 +6,8 @@ from dataclasses import replace
 import pytest
 
 from venvoy.errors import InvalidInput
-from venvoy.formats import IMAGES, image_format, lacking, r_image
+from venvoy.formats import r_image
+from venvoy.formats.registry import IMAGES, image_format, lacking
 from venvoy.model import Ground, Image, Package, Repository
 
 

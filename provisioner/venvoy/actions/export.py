@@ -12,11 +12,11 @@ from typing import Any
 
 from .. import files
 from ..errors import InvalidInput
-from ..formats import CONDA, FORMATS, IMAGES, UNHASHED, image_format, lacking
 from ..formats.conda_lock import CondaLock
 from ..formats.environment_yml import EnvironmentYml, written
 from ..formats.locks import LOCKS
 from ..formats.rattler_lock import RattlerLock
+from ..formats.registry import CONDA, FORMATS, IMAGES, UNHASHED, image_format, lacking
 from ..formats.requirements import reason
 from ..formats.rocrate import Part, Ran, RoCrate
 from ..formats.snapshot_json import digest

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 from .. import files
 from ..errors import InvalidInput, VenvoyError
-from ..formats import FORMATS, IMAGES, image_format
 from ..formats.dockerfile import MICROMAMBA
+from ..formats.registry import FORMATS, IMAGES, image_format
 from ..model import Environment, Ground, Package, Snapshot
 from ..runtimes.inside import container_of
 from ..store import Store

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from ...actions.tiers import TIERS, Tier
-from ...formats import FORMATS
+from ...formats.registry import FORMATS
 from ...store import Store
 from .options import FILE, actor, current_store, named, patient, platform_option, usable
 from .output import Output, output_of

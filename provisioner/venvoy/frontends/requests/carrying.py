@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ...actions.tiers import TIERS, Tier
 from ...errors import InvalidInput
-from ...formats import FORMATS
+from ...formats.registry import FORMATS
 from ..views.notebooks import told_view
 from ..views.view import View
 from .asking import Context, Options, Places, Progress, Verb, parser

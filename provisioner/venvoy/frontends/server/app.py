@@ -28,6 +28,8 @@ class VenvoyApp(ExtensionApp):
 
     def initialize_settings(self) -> None:
         """Make what the routes lead to; the events are known before any browser listens for them."""
+        # Kernels are started in one thread, questions answered in others: what loads its own modules comes first.
+        from ... import inventory, runtimes  # noqa: F401
         from .rooms import Rooms
         from .root import Root
 

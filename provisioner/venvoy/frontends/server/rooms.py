@@ -23,15 +23,16 @@ class Rooms:
         self.root, self.most = root, most
         self.watch = Watch(self, emit=emit)
         self._opened: tuple[Desk, Office] | None = None
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
 
     @cached_property
     def store(self) -> Store:
         """The user's folders."""
-        from ... import settings
-        from ...store import Store
+        with self._lock:
+            from ... import settings
+            from ...store import Store
 
-        return Store(settings.current())
+            return Store(settings.current())
 
     @property
     def desk(self) -> Desk:
@@ -44,7 +45,10 @@ class Rooms:
         return self.open()[1]
 
     def open(self) -> tuple[Desk, Office]:
-        """Be ready for whoever comes; it takes a second at its first time."""
+        """Be ready for whoever comes; it takes a second at its first time.
+
+        One thread at a time: modules that two import at once can be found half loaded.
+        """
         with self._lock:
             if self._opened is None:
                 from .desk import Desk

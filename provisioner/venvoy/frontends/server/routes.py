@@ -141,7 +141,7 @@ class About(_Route):
     @answered
     async def get(self) -> object:
         from ... import __version__
-        from ...formats import FORMATS, UNHASHED
+        from ...formats.registry import FORMATS, UNHASHED
         from ...settings import DEFAULT_NAME
         from ..requests import VERBS
         from ..requests.carrying import PACKED, filename

@@ -97,6 +97,8 @@ class Watch:
             self._jobs[each] = (stands, job, now)
             if job is not None and (before is None or job.seq > before.seq):
                 found.append(job)
+        if found:
+            self.rooms.open()  # what tells of them takes long to import: here, not where the server waits for it
         return sorted(found, key=lambda job: job.started)
 
     def _moved(self) -> Mapping[str, list[str]]:
