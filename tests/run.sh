@@ -11,7 +11,8 @@ set -eu
 cd "$(dirname -- "$0")/.."
 
 # COMMAND:PACKAGE as Debian calls it: a linter for shell, the shells that `venvoy activate` speaks to, R with what its
-# packages are built by, the browser that JupyterLab is looked at with, and the rest.
+# packages are built by (g++ brings libc's headers, gcc alone does not), the browser that JupyterLab is looked at with,
+# and the rest.
 SYSTEM="chromium:chromium python3:python3 git:git ssh-keygen:openssh-client dpkg-scanpackages:dpkg-dev"
 SYSTEM="$SYSTEM shellcheck:shellcheck fish:fish zsh:zsh ps:procps Rscript:r-base-core g++:g++ make:make"
 # A cluster of one node, which the tests start as whoever runs them.

@@ -17,7 +17,7 @@ from urllib.parse import unquote, urlsplit
 from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 from packaging.version import InvalidVersion, Version
 
-from .. import fetch, files, process
+from .. import cancelling, fetch, files, process
 from ..errors import CommandFailed, RuntimeUnavailable
 from ..formats.pylock import File
 from ..inventory import recorded
@@ -76,6 +76,7 @@ def vendor(
     Of an R package both are kept, its source and what was built of it (`r_repository`). Raises CommandFailed when the
     index cannot be asked.
     """
+    cancelling.not_yet_late()  # though the lock may be written just now
     folder = folder_of(store, env.name)
     with store.held(env.name):
         files.private(folder)

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import click
 
-from ... import cancelling
 from ...actions.changes import changes
 from ...actions.check_container import hindrance
 from ...actions.diff import diff as compare
@@ -124,7 +123,6 @@ def freeze(name: str, *, include_dev: bool, vendor: bool, platforms: tuple[str, 
         if vendor:
             from ...actions.vendor import vendor as vendored
 
-            cancelling.not_yet_late()
             wheels = vendored(store, env, lock.snapshot, on_progress=on_progress, on_line=on_line)
     for each in lock.remarks:
         out.warn(each)

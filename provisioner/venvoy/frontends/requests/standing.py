@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from ... import cancelling
 from ...actions.changes import changes
 from ...actions.observe import observe
 from ...actions.status import status
@@ -21,7 +20,6 @@ def _freeze(context: Context, options: Options, progress: Progress) -> View:
     if options.vendor:
         from ...actions.vendor import vendor
 
-        cancelling.not_yet_late()
         wheels = vendor(store, env, frozen.snapshot, on_progress=progress.measured, on_line=progress)
     return frozen_view(env.name, frozen, wheels)
 
