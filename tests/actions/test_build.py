@@ -221,6 +221,10 @@ def test_several_platforms_need_an_engine_that_can(online, engine, store, actor)
     build(store, online, Wished(platforms=(own,), tag=tag), actor=actor)
     try:
         assert seen(engine, tag) == installed(store, online)
+        install(store, online, ("marker==2.0",), actor=actor)
+        build(store, online, Wished(platforms=(own,), tag=tag), actor=actor)
+        assert ["marker", "2.0"] in installed(store, online)
+        assert seen(engine, tag) == installed(store, online)
     finally:
         ran(engine.name, "manifest", "rm", tag)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from venvoy import inventory, process, runtimes
-from venvoy.actions import payload
+from venvoy.actions import image_uses, payload
 from venvoy.actions.bases import base_in
 from venvoy.actions.check import check
 from venvoy.actions.check_container import hindrance
@@ -101,6 +101,19 @@ def test_a_prefix_that_is_gone_is_named_and_not_taken_for_an_empty_one(store, on
         observe(store, one)
 
 
+def test_an_engine_that_is_another_by_now_is_named_and_noted(store, either, one, on, actor):
+    moved = on(one, rootless=not one.container.rootless)
+    if either.name not in ("docker", "podman"):
+        assert check(store, moved) == ()  # whoever starts it is who runs it
+        return
+
+    assert codes(check(store, moved)) == ["runtime-other"]
+    mended = repair(store, moved, actor=actor)
+
+    assert (len(mended.done), mended.left) == (1, ())
+    assert store.environment("demo").container == one.container
+
+
 def test_a_mount_that_is_gone_is_named(store, one, on):
     moved = on(one, mounts=(Mount(source=Path("/nonexistent/data"), target="/data"),))
 
@@ -159,6 +172,9 @@ def test_an_image_that_is_gone_is_got_again_and_is_the_same(store, contained, ei
     assert check(store, now) == ()
     if either.name in ("docker", "podman"):
         assert now.container == env.container
+        digest = env.container.image.digest
+        (noted,) = [each for each in image_uses.listed(runtimes.get(either.name)) if each["Id"].endswith(digest[-64:])]
+        assert any(name.startswith(image_uses.USED) and name.endswith("-demo") for name in noted["RepoTags"])
     assert observe(store, now).base == before.base
 
 
@@ -195,6 +211,22 @@ def test_a_file_that_is_another_image_is_named(store, contained, detected, image
         stream.write(b"\0")
 
     assert codes(check(store, env)) == ["image-changed"]
+
+
+def test_a_sif_of_the_users_own_that_is_another_image_by_now_is_refused_and_left(
+    store, contained, detected, image, actor, tmp_path
+):
+    engine = detected.named("apptainer")
+    file = tmp_path / "study.sif"
+    shutil.copy(image(engine, "python:3.11"), file)
+    env = contained(engine, file)
+    shutil.copy(image(engine, "python:3.13"), file)
+    size = file.stat().st_size
+
+    (left,) = repair(store, env, actor=actor).left
+
+    assert "is another image by now" in left.message
+    assert file.stat().st_size == size
 
 
 def test_packages_of_the_image_count_for_what_is_needed(store, one):

@@ -18,6 +18,7 @@ from venvoy.actions.contain import Wanted, contain
 from venvoy.actions.create import Plan, create
 from venvoy.actions.delete import delete
 from venvoy.actions.images import image_for
+from venvoy.errors import InvalidInput
 from venvoy.frontends.views.images import images_view, pruned_images_view
 from venvoy.model import Environment
 from venvoy.settings import Policy
@@ -234,6 +235,29 @@ def test_what_is_about_to_be_used_is_not_pruned(store, someone, alone, small):
     assert image_uses.prune(other).gone == ()
     assert (found := seen(other)[image.digest]).busy
     assert not found.prunable
+
+
+@root
+def test_what_was_announced_and_never_made_is_pruned_after_an_hour(store, alone, small, monkeypatch):
+    image = image_for(store, alone, str(small(1)))
+    assert image_uses.prune(store).gone == ()
+    monkeypatch.setattr(image_uses, "HOUR", -1)
+
+    assert [each.digest for each in image_uses.prune(store).gone] == [image.digest]
+    assert image_uses.held(store) == ()
+    assert not here(alone, image.digest) if oci(alone) else not image.file.exists()
+
+
+@root
+def test_nothing_is_pruned_where_an_environment_cannot_be_read(store, alone, small):
+    env = laid(store, alone, "first", small(1))
+    config = store.folder("first") / "config.yaml"
+    config.write_text(config.read_text() + "nonsense: [\n")
+
+    with pytest.raises(InvalidInput, match=r"config\.yaml"):
+        image_uses.prune(store)
+
+    assert here(alone, env.container.image.digest) if oci(alone) else env.container.image.file.exists()
 
 
 @root

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import platform
 import re
 import secrets
@@ -82,6 +83,8 @@ def build(store: Store, env: Environment, wished: Wished, *, actor: Actor, on_li
         text = re.sub(r"(?m)^FROM --platform=\S+ ", "FROM ", text)
     with store.scratch() as folder:
         files.replace(folder / "Dockerfile", text)
+        if wished.platforms and found.engine == "podman":
+            _make_room(runtime, tag)
         context, told = _context(env) or files.private(folder / "context"), folder / "digest"
         command = (
             runtime.build_for(context, folder / "Dockerfile", wished.platforms, tag, push=wished.push, network=network)
@@ -93,6 +96,17 @@ def build(store: Store, env: Environment, wished: Wished, *, actor: Actor, on_li
     if wished.push and not (wished.platforms and found.engine == "docker"):
         process.run(runtime.push(tag, several=bool(wished.platforms)), on_line=on_line)
     return Built(runtime=found.name, recipe=recipe, digest=digest, tag=tag, platforms=wished.platforms)
+
+
+def _make_room(runtime: OciRuntime, tag: str) -> None:
+    """Take the name from what has it: Podman would add to a list of images that has it, and give the old ones out."""
+    for words in (("manifest", "exists"), ("manifest", "rm")):
+        try:
+            process.run(runtime.asked(*words, tag))
+        except CommandFailed:  # none, or one for a single platform
+            with contextlib.suppress(CommandFailed):
+                process.run(runtime.asked("untag", tag))
+            return
 
 
 def _ground(store: Store, env: Environment, found: Found, runtime: OciRuntime, on_line: OnLine | None) -> None:

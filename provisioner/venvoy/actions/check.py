@@ -22,6 +22,7 @@
 | `package-unmet` | what config.yaml lists is installed in another version |
 | `kernel-conflict` | a package of the environment breaks the kernel that is lent to it |
 | `runtime-unusable` | the container runtime is not installed, or does not work |
+| `runtime-other` | the container runtime is another one by now than the environment was made for |
 | `image-gone` | the runtime does not have the image any more |
 | `image-changed` | the image's file is not the one that the environment stands on |
 | `image-other` | the prefix was made for another image: its python is not where the image's is |
@@ -246,7 +247,7 @@ def _of_container(store: Store, env: Environment) -> Iterator[Finding]:
         yield from _of_kernel(store, env, base)
 
 
-_NOT_RUN = ("runtime-unusable", "image-gone", "image-changed", "mount-gone", "not-permitted")
+_NOT_RUN = ("runtime-unusable", "runtime-other", "image-gone", "image-changed", "mount-gone", "not-permitted")
 _UNJUDGED = ("pyvenv-cfg-gone", "interpreter-gone", "interpreter-changed", "platform-other", "image-other")
 
 

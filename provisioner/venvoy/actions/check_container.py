@@ -9,7 +9,7 @@ from pathlib import Path
 from .. import files, inventory, process, runtimes
 from ..errors import CommandFailed, NotPermitted, RuntimeUnavailable
 from ..inventory import venv
-from ..model import Base, Environment, Finding, Job
+from ..model import Base, Container, Environment, Finding, Job
 from ..runtimes.inside import container_of
 from ..runtimes.oci import ABSENT, OciRuntime
 from ..store import Store
@@ -101,6 +101,17 @@ def image_is_here(env: Environment) -> bool:
     return True
 
 
+def is_other(env: Environment, found: Found) -> bool:
+    """Whether the engine is another than the environment is run for: who its user is inside hangs on that."""
+    container = container_of(env)
+    layers = isinstance(runtimes.get(env.runtime), OciRuntime)
+    return layers and (container.engine, container.rootless) != (found.engine, found.rootless)
+
+
+def _kind(engine: Container | Found) -> str:
+    return f"{engine.engine.capitalize()} {'without' if engine.rootless else 'with'} root"
+
+
 def _of_image(env: Environment, found: Found, *, whole: bool = True) -> Iterator[Finding]:
     """Whether it can be run; `whole` looks at all of its bytes where it is a file."""
     image, mend = container_of(env).image, _repair(env)
@@ -108,6 +119,10 @@ def _of_image(env: Environment, found: Found, *, whole: bool = True) -> Iterator
         problem = found.problem or "it is not installed"
         yield Finding(code="runtime-unusable", message=f"{found.name} cannot be used: {problem}", mend=found.cure)
         return
+    if is_other(env, found):
+        message = f"{env.name!r} was made for {_kind(container_of(env))}, and {found.name} is {_kind(found)} now: "
+        message += "files would belong to somebody else"
+        yield Finding(code="runtime-other", message=message, mend=mend)
     try:
         here = image_is_here(env)
     except (CommandFailed, RuntimeUnavailable) as error:

@@ -99,9 +99,12 @@ def let_go(store: Store, name: str, before: Iterable[Environment] = ()) -> None:
     """Take back what is noted for images that the environment neither stands on nor can be taken back to at once.
 
     `before` is what it was, in other runtimes perhaps. An engine that does not answer keeps an image too long, which
-    `prune` mends.
+    `prune` mends; nothing is taken from an environment that cannot be read.
     """
-    stands = environments(store, name)
+    try:
+        stands = _standing(store, name)
+    except InvalidInput:
+        return  # nobody knows what it needs
     for image in (each.container.image for each in stands if each.container):
         _settled(store, image)
     for runtime in {each.runtime for each in (*stands, *before)}:
@@ -152,7 +155,7 @@ def held(store: Store, detected: Detected | None = None) -> tuple[Held, ...]:
 
     Raises InvalidInput for an environment that cannot be read: nobody knows what that one needs.
     """
-    stands = [each for name in store.names() for each in environments(store, name)]
+    stands = [each for name in store.names() for each in _standing(store, name)]
     found: dict[tuple[str, str], Held] = {}
     for runtime, engine in _engines(detected or detect()):
         here = [each for each in stands if each.container and each.container.engine == engine]
@@ -196,7 +199,7 @@ def _in_engine(store: Store, runtime: OciRuntime, stands: Iterable[Environment])
             size=int(said.get("Size") or 0),
             environments=tuple(sorted({each.name for each in ours})),
             others=tuple(sorted({_other(use) for use in uses if use["name"] and not _is_ours(store, use)})),
-            busy=any(use["since"] and int(use["since"]) > time.time() - HOUR for use in uses),
+            busy=any(_is_fresh(use) for use in uses),
             # Each names it alone, so that the image goes with the last of them, and stays with anybody else's.
             names=(*theirs, *sorted(own), *(known if fetched else ())),
         )
@@ -261,10 +264,18 @@ def _names(image: Held, env: Environment) -> bool:
 
 
 def environments(store: Store, name: str) -> tuple[Environment, ...]:
-    """The environment, and those that it was and can be again: kept prefixes, and images that it stood on."""
+    """The environment, and those that it was and can be again; none where it is not there, or cannot be read."""
+    try:
+        return _standing(store, name)
+    except InvalidInput:
+        return ()
+
+
+def _standing(store: Store, name: str) -> tuple[Environment, ...]:
+    """The same, with kept prefixes, and images that it stood on. Raises InvalidInput for one that cannot be read."""
     try:
         env = store.environment(name)
-    except (EnvironmentNotFound, InvalidInput):
+    except EnvironmentNotFound:
         return ()
     return (env, *store.kept(name), *_on_other_images(store, env))
 
@@ -333,16 +344,22 @@ def _removed(image: Held) -> bool:
 
 
 def _sweep(store: Store, runtime: OciRuntime) -> None:
-    """Take away what is noted for environments of ours that are gone, or stand on something else by now."""
+    """Take away what is noted for environments of ours that are gone, or stand on something else by now.
+
+    And what was announced for one that nobody makes any more. Raises InvalidInput for one that cannot be read.
+    """
     for said in listed(runtime):
         digest = f"sha256:{str(said['Id']).removeprefix('sha256:')}"
         for tag in said.get("RepoTags") or ():
             use = _use(tag)
-            if not use or not _is_ours(store, use) or not use["name"] or store.busy(use["name"]):
+            if not use or not _is_ours(store, use) or (use["name"] and store.busy(use["name"])):
                 continue
-            needed = {each.container.image.digest for each in environments(store, use["name"]) if each.container}
-            if digest not in needed:
+            if digest not in _needed(store, use["name"]) if use["name"] else not _is_fresh(use):
                 _taken(runtime, tag)
+
+
+def _needed(store: Store, name: str) -> set[str]:
+    return {each.container.image.digest for each in _standing(store, name) if each.container}
 
 
 def _taken(runtime: OciRuntime, name: str) -> bool:
@@ -361,6 +378,11 @@ def _ours(store: Store, digest: str) -> str:
 def _use(tag: str) -> Mapping[str, str] | None:
     found = _USE.fullmatch(tag.removeprefix(f"{USED}:")) if tag.startswith(f"{USED}:") else None
     return found.groupdict() if found else None
+
+
+def _is_fresh(use: Mapping[str, str]) -> bool:
+    """Whether it announces an environment that may still be being made."""
+    return bool(use["since"]) and int(use["since"]) > time.time() - HOUR
 
 
 def _is_ours(store: Store, use: Mapping[str, str]) -> bool:

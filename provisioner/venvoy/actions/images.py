@@ -72,6 +72,7 @@ def extended(
         said = oci_images.inspected(runtime, image.digest)
         if said is None:  # the engine would look for a registry that has it
             raise RuntimeUnavailable(f"the image {image.reference} is gone", hint="venvoy repair has it again")
+        process.run(runtime.tag(image.digest, image.kept))  # somebody else may have taken that name away
         user = (said.get("Config") or {}).get("User") or ""
         as_root, again = (["USER root"], [f"USER {user}"]) if user else ([], [])
         text = "\n".join([f"FROM {image.kept}", *as_root, f"RUN {steps[0]}", *steps[1:], *again])
@@ -85,11 +86,12 @@ def extended(
 
 
 def let_go(store: Store, runtime: str, image: Image) -> None:
-    """Forget an image that turned out to be of no use, unless an environment stands on it."""
+    """Forget an image that turned out to be of no use, unless an environment stands on it, or it is the user's file."""
     if any(image.digest == each.digest for name in store.names() for each in store.image_notes(name)):
         return
     engine = runtimes.get(runtime)
     if isinstance(engine, OciRuntime):
         process.run(engine.forget(image.kept))
-    elif image.file:
+    elif image.file and image.file.parent == store.images:
         files.remove(image.file)
+        files.remove(image.file.with_suffix(".json"))

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from .. import cancelling, files, inventory, process
-from ..containers import ENGINES
+from ..containers import ENGINES, needs_users
 from ..errors import CommandFailed, InvalidInput, RuntimeUnavailable, VenvoyError
 from ..inventory import Distribution, fit, venv
 from ..managers import uv
@@ -17,9 +17,10 @@ from ..model import Actor, Base, Environment, Finding, Job
 from ..process import OnLine
 from ..runtimes.inside import container_of
 from ..store import Store, generation_folder
+from . import image_uses
 from .bases import base_of, interpreter, interpreters
 from .check import check, damaged, lacking, serves, unfit, usable, visible
-from .check_container import made_for, of_container, python_of
+from .check_container import is_other, made_for, of_container, python_of
 from .contain import named
 from .detect import detect
 from .image_again import image_again
@@ -131,6 +132,18 @@ def _users(work: _Work) -> Iterator[str]:
         yield f"wrote passwd and group into {users} again"
 
 
+def _engine(work: _Work) -> Iterator[str]:
+    """Who the user is inside, where the engine is another one by now."""
+    env, found = work.env, detect().named(work.env.runtime)
+    if not found.usable or not is_other(env, found):
+        return
+    users = work.store.settings.home / "users" if needs_users(found.engine, rootless=found.rootless) else None
+    said = replace(container_of(env), engine=found.engine, rootless=found.rootless, users=users)
+    work.env = replace(env, container=said)
+    work.store.save(work.env)
+    yield f"noted that {found.name} is {found.engine.capitalize()} {'without' if found.rootless else 'with'} root now"
+
+
 def _image(work: _Work) -> Iterator[str]:
     """The image, where only that is gone."""
     env = work.env
@@ -145,6 +158,7 @@ def _image(work: _Work) -> Iterator[str]:
         return
     work.env = replace(env, container=replace(container, image=image))
     work.store.save(work.env)
+    image_uses.keep(work.store, work.env)
     same = "it is the same" if image.digest == container.image.digest else "another file with the same packages in it"
     yield f"got the image {image.reference} again ({same}, {image.digest[:19]}…)"
 
@@ -166,7 +180,7 @@ def _image_python(work: _Work) -> Iterator[str]:
 
 _STEPS: Mapping[str, tuple[Callable[[_Work], Iterator[str]], ...]] = {
     "conda": (_conda,),
-    **dict.fromkeys(ENGINES, (_users, _image, _image_python)),
+    **dict.fromkeys(ENGINES, (_engine, _users, _image, _image_python)),
 }
 """What is mended of an environment by what it is made as, beside what is mended of all."""
 
