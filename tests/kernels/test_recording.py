@@ -1,6 +1,8 @@
 """Whatever is installed, by whomever and however, is in the record once it is done, with who asked for what."""
 
+import errno
 import hashlib
+import os
 import subprocess
 import threading
 from collections.abc import Callable
@@ -13,8 +15,10 @@ import uv
 
 from venvoy import inventory
 from venvoy.actions.direct import told_apart
+from venvoy.actions.note import note
 from venvoy.actions.observe import observe
 from venvoy.actions.record import recorded, wanted
+from venvoy.frontends import attendant
 from venvoy.frontends.attendant import SETTLED
 from venvoy.history import Entry
 from venvoy.model import Environment, Package
@@ -446,6 +450,58 @@ def test_an_install_that_the_end_of_the_kernel_cuts_short_is_recorded_as_far_as_
     live.manager.shutdown_kernel(now=True)
 
     assert _package(store, env, told()[-1], "cut-short")
+
+
+def test_what_finds_no_room_is_recorded_as_the_cells_doing_when_there_is_some(
+    env: Environment,
+    start: Start,
+    store: Store,
+    told: Told,
+    wheels: Any,
+    offline: str,
+    eventually: Start,
+    monkeypatch: Any,
+) -> None:
+    monkeypatch.setattr(attendant, "AGAIN", 0.5)
+    wheels.add("patient")
+    refused: list[str] = []
+
+    def full(*words: Any, **said: Any) -> Any:
+        if len(refused) < 3:
+            refused.append("")
+            raise OSError(errno.EDQUOT, os.strerror(errno.EDQUOT))
+        return note(*words, **said)
+
+    live = start(env)
+    live.run("1")
+    monkeypatch.setattr(attendant, "note", full)
+    live.run(f"%pip install {offline} patient")
+    eventually(told)
+
+    (entry,) = told()
+    assert (entry.actor.kind, _names(entry), len(refused)) == ("cell", [("install", ("patient",))], 3)
+
+
+def test_a_file_server_that_does_not_answer_for_a_moment_ends_no_recording(
+    env: Environment, start: Start, told: Told, wheels: Any, eventually: Start, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr(attendant, "AGAIN", 0.1)
+    stamp, stale = inventory.stamp, iter(range(5))
+
+    def answers_late(prefix: Path) -> Any:
+        for _ in stale:
+            raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
+        return stamp(prefix)
+
+    monkeypatch.setattr(inventory, "stamp", answers_late)
+    live = start(env)
+    live.run("1")
+    eventually(lambda: next(stale, None) is None)
+
+    _terminal(env, "install", "--no-index", str(wheels.add("afterwards")))
+    eventually(told)
+
+    assert told()[0].actor.kind == "terminal"
 
 
 def test_while_a_venvoy_command_is_at_work_the_record_waits_for_it(

@@ -11,7 +11,7 @@ import math
 import os
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,8 @@ LOOKS = 1.0
 """Seconds between two looks at the stamps; a note from the guest wakes us at once."""
 SOON = 0.25
 """Seconds after a start before the first look, which should not keep the kernel waiting."""
+AGAIN = 10.0
+"""Seconds after which something is tried again that went wrong: a disk was full, or a file server did not answer."""
 PATIENCE = 60.0
 """Seconds that writing the final state may take before its kernel is given up without (a file server that is dead)."""
 
@@ -81,6 +83,7 @@ class Attendant:
         self._line: Line | None = None
         self._thread: threading.Thread | None = None
         self._used = ""
+        self._trouble = ""
         self._modules: tuple[Module, ...] = ()
         self._began = self._stands()
         self._shadowed = frozenset(dict(shadow_sentences(self.env.prefix)))
@@ -288,14 +291,29 @@ class Attendant:
         )
 
     def _watch(self) -> None:
-        with self._lock:
-            self._stamp = inventory.stamp(self.env.prefix)
+        with self._told_of_trouble(), self._lock:
             self._pending = self._pending or _Pending(since=time.monotonic() - SETTLED + SOON)
+            self._stamp = inventory.stamp(self.env.prefix)
         while not self._stopped.is_set():
-            self._look()
-            self._awake.wait(self._nap())
+            nap = AGAIN
+            with self._told_of_trouble():
+                self._look()
+                nap = self._nap()
+            self._awake.wait(nap)
             self._awake.clear()
         self._write(final=True)
+
+    @contextlib.contextmanager
+    def _told_of_trouble(self) -> Iterator[None]:
+        """Go on after what may pass: nothing would be recorded any more. The same trouble is told once."""
+        try:
+            yield
+        except (VenvoyError, OSError) as error:
+            if self._trouble != str(error):
+                self._trouble = str(error)
+                self.log.warning("venvoy: the environment %s could not be recorded: %s", self.env.name, error)
+        else:
+            self._trouble = ""
 
     def _nap(self) -> float:
         with self._lock:
@@ -342,8 +360,9 @@ class Attendant:
             if pending is None and final:
                 pending = _Pending(since=0)
             if pending is not None:
-                self._record(pending, patience=5 if final else 0)
-                self._remember()
+                with self._told_of_trouble():
+                    self._record(pending, patience=5 if final else 0)
+                    self._remember()
 
     def _record(self, pending: _Pending, *, patience: float) -> None:
         try:
@@ -356,13 +375,18 @@ class Attendant:
                 note(self.store, env, actor=pending.actor, asked=pending.asked)
         except TimeoutError:
             # A `venvoy` command is at work in this environment; it records by itself, and we look again after it.
-            with self._lock:
-                later, self._pending = self._pending, pending
-                pending.since = time.monotonic()
-                if later is not None:
-                    pending.actor, pending.asked = later.actor, pending.asked + later.asked
-        except (VenvoyError, OSError) as error:
-            self.log.warning("venvoy: the environment %s could not be recorded: %s", self.env.name, error)
+            self._later(pending, since=time.monotonic())
+        except OSError:
+            self._later(pending, since=time.monotonic() + AGAIN)
+            raise
+
+    def _later(self, pending: _Pending, *, since: float) -> None:
+        """It waits again, with who asked for it."""
+        with self._lock:
+            later, self._pending = self._pending, pending
+            pending.since = since
+            if later is not None:
+                pending.actor, pending.asked = later.actor, pending.asked + later.asked
 
 
 def _modules(message: Message) -> tuple[Module, ...]:
