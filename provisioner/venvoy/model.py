@@ -125,7 +125,8 @@ class Container:
     `engine` is which program the runtime really is (a `docker` may be Podman), `rootless` whether it runs with the
     user's own rights. `home` is the user's home folder where that is seen inside, `users` a
     folder with a passwd and a group that name the user where the image's own do not; with `writable` the image's own
-    files can be changed until the container ends.
+    files can be changed until the container ends. One that is `apart`, for what strangers made, sees nothing of this
+    machine that is not mounted, not even its temporary folders where others see those.
     """
 
     image: Image
@@ -136,6 +137,7 @@ class Container:
     home: Path | None = None
     users: Path | None = None
     writable: bool = False
+    apart: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

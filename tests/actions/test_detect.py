@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -156,6 +157,22 @@ def test_a_docker_that_speaks_to_podmans_service_says_so(programs, here):
     programs("docker", DOCKER | {"Server": {"Version": "4.3.1", "Components": [{"Name": "Podman Engine"}]}})
 
     assert found(programs, here(), "docker").remarks == ("its daemon is Podman's service",)
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_a_docker_that_speaks_to_the_users_own_podman_is_not_taken(programs, here, own):
+    """It knows no --userns keep-id: in its containers the user would be a number that owns nothing of the user's."""
+    programs("docker", DOCKER | {"Server": {"Version": "4.3.1", "Components": [{"Name": "Podman Engine"}]}})
+    machine = here(environ={"DOCKER_HOST": "unix:///run/user/podman.sock"}, **{"run/user/podman.sock": ""})
+    socket = machine.root / "run/user/podman.sock"
+    if os.getuid() == 0:
+        os.chown(socket, 1000, 1000)
+    user = socket.stat().st_uid + (0 if own else 1)
+
+    docker = found(programs, replace(machine, uid=user), "docker")
+
+    assert docker.usable == (not own)
+    assert ("--runtime podman" in docker.cure) == own
 
 
 @pytest.mark.parametrize(

@@ -247,7 +247,7 @@ def test_what_strangers_packed_is_put_in_without_network_and_without_the_user_s_
 
     runtime, apart = place.apart
 
-    assert (runtime, apart.home, apart.mounts) == ("docker", tmp_path / "empty", ())
+    assert (runtime, apart.home, apart.mounts, apart.apart) == ("docker", tmp_path / "empty", (), True)
     assert apart.resources == Resources(network="none")
     env = Environment(
         name="x", prefix=tmp_path / "prefix", runtime="docker", created=datetime.now(UTC), container=apart

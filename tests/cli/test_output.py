@@ -229,3 +229,15 @@ def test_every_code_of_a_finding_is_documented():
 @pytest.mark.parametrize("name", ["environment", "package", "changes", "finding"])
 def test_what_recurs_is_used(name):
     assert f'"…{name}"' in (DOCS / "json.md").read_text()
+
+
+def test_a_runtime_that_is_named_and_cannot_be_used_hides_none_of_the_others(user):
+    dead = {"DOCKER_HOST": "unix:///nonexistent/docker.sock", "VENVOY_RUNTIME": "docker"}
+
+    ran, told = user("runtime-info", **dead), user("runtime-info", "--output", "json", **dead)
+
+    assert (ran.code, told.code) == (6, 6)
+    assert "containers: docker cannot be used: no daemon answers at unix:///nonexistent/docker.sock" in ran.out
+    assert all(name in ran.out for name in ("podman", "apptainer", "singularity"))
+    said = json.loads(told.out)
+    assert (said["chosen"], said["rule"], len(said["runtimes"])) == (None, None, 4)

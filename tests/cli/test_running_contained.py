@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from venvoy.actions.machine import time_zone
+
 pytestmark = pytest.mark.network  # pip of a new environment comes from the index
 BATCH = {"SLURM_JOB_ID": "4711", "SLURM_JOB_NAME": "fit", "SLURM_CPUS_PER_TASK": "2", "SLURM_PROCID": "0"}
 
@@ -19,6 +21,12 @@ def test_a_script_of_ours_is_run_here_and_its_files_are_ours(cleo):
     assert cleo.done("run", "demo", "--script", script, "--args", "text") == f"{cleo.work}\n"
     assert (cleo.work / "made").read_text() == "text"
     assert (cleo.work / "made").stat().st_uid == os.getuid()
+
+
+def test_clocks_are_set_as_those_of_this_machine(cleo):
+    # by its own setting, where the user says nothing
+    assert cleo.done("run", "demo", "--command", "echo $TZ", TZ="").strip() == (time_zone({}) or "")
+    assert cleo.done("run", "demo", "--command", "date +%z", TZ="Asia/Tokyo") == "+0900\n"
 
 
 def test_a_mount_is_seen_where_it_is_said(cleo, tmp_path):

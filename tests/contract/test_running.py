@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,9 +14,12 @@ from venvoy import inventory, process, runtimes
 from venvoy import settings as venvoy_settings
 from venvoy.actions.contain import Wanted, contain
 from venvoy.actions.create import Plan, create
+from venvoy.actions.start_of import start_of
 from venvoy.containers import ENGINES
 from venvoy.errors import CommandFailed
 from venvoy.model import Environment, Job, Mount, Resources
+from venvoy.runtimes.inside import without_prefix
+from venvoy.runtimes.oci import OciRuntime
 from venvoy.settings import Policy
 from venvoy.store import Store
 
@@ -185,10 +189,42 @@ def test_time_zone_and_language_are_the_users(place, monkeypatch):
 
     said = place.said("[os.environ['TZ'], sys.getfilesystemencoding(), __import__('time').strftime('%z')]")
 
-    assert said == ["Asia/Tokyo", "utf-8", "+0900"] or said[:2] == ["Asia/Tokyo", "utf-8"]
+    assert said == ["Asia/Tokyo", "utf-8", "+0900"]
 
 
 # --- in containers ---------------------------------------------------------------------------------------------------
+
+
+def test_variables_that_steer_the_program_that_runs_it_arrive_whole_and_steer_nothing(contained, tmp_path):
+    secret = tmp_path / "secret"
+    secret.mkdir()
+    bind = f"{secret}:/seen"
+    given = {
+        **{f"APPTAINER_X{at}": each for at, each in enumerate(ODD)},
+        **dict.fromkeys(("APPTAINER_BIND", "SINGULARITY_BIND", "APPTAINERENV_X"), bind),
+        "DOCKER_HOST": "tcp://nowhere:1",
+        "CONTAINER_HOST": "unix:///nowhere",
+        "TMPDIR": "/tmp/a,b $HOME",
+    }
+
+    said, seen = contained.said("[dict(os.environ), os.path.exists('/seen')]", variables={**given, "PATH": "/nowhere"})
+
+    assert {name: said[name] for name in given} == given
+    assert not seen
+    assert "/venvoy/env/bin" in said["PATH"].split(":")
+    assert "/nowhere" not in said["PATH"]
+
+
+def test_a_folder_that_a_link_in_the_home_folder_leads_to_is_worked_in(contained, tmp_path):
+    home, scratch = tmp_path / "home", tmp_path / "scratch"
+    home.mkdir()
+    (scratch / "study").mkdir(parents=True)
+    (home / "work").symlink_to(scratch)
+    env = replace(contained.env, container=replace(contained.env.container, home=home))
+    job = Job(argv=("/bin/sh", "-c", "pwd; echo x > made"), cwd=home / "work/study")
+
+    assert process.run(start_of(env, job), timeout=120) == f"{scratch}/study\n"
+    assert (scratch / "study/made").read_text() == "x\n"
 
 
 def test_home_is_the_users_and_can_be_left_out(contained, tmp_path):
@@ -201,6 +237,39 @@ def test_home_is_the_users_and_can_be_left_out(contained, tmp_path):
     assert contained.said("open(os.path.expanduser('~/notes')).read()", env=seen) == "mine"
     expression = "[os.path.exists(os.path.expanduser('~/notes')), os.access(os.path.expanduser('~'), os.W_OK)]"
     assert contained.said(expression, env=without) == [False, True]
+
+
+@pytest.mark.parametrize("has_home", [True, False])
+def test_one_that_is_apart_has_temporary_folders_of_its_own(contained, tmp_path, has_home):
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    apart = replace(contained.env.container, home=empty if has_home else None, apart=True)
+    with tempfile.NamedTemporaryFile(dir="/tmp") as one, tempfile.NamedTemporaryFile(dir="/var/tmp") as other:
+        there = f"[os.path.exists(each) for each in {[one.name, other.name]}]"
+        writes = (
+            "[__import__('tempfile').mkstemp(dir=each) and each for each in ('/tmp', '/var/tmp', os.environ['HOME'])]"
+        )
+
+        said = contained.said(f"[{there}, {writes}]", env=replace(contained.env, container=apart))
+
+    assert said == [[False, False], ["/tmp", "/var/tmp", str(empty) if has_home else "/tmp"]]
+
+
+def test_the_users_other_groups_are_theirs_inside(contained):
+    """As Docker and Podman with root are told; Apptainer and Singularity leave the user who they are."""
+    engine = runtimes.get(contained.env.runtime)
+    if not isinstance(engine, OciRuntime):
+        assert set(os.getgroups()) <= set(contained.said("os.getgroups()"))
+        return
+    members = replace(engine, user=1234, group=1234, groups=(1234, 4321, 27))
+    job = Job(argv=("id", "-G"), cwd=Path("/"))
+    bare = replace(contained.env, container=replace(contained.env.container, apart=True))
+
+    assert sorted(map(int, process.run(members.command(without_prefix(bare), job), timeout=120).split())) == [
+        27,
+        1234,
+        4321,
+    ]
 
 
 def test_the_user_has_a_name_and_the_temporary_folder_is_writable(contained):

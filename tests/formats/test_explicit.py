@@ -102,7 +102,7 @@ def test_the_digest_that_is_asked_for_is_written_or_the_other(asked, md5, sha256
 
     assert text.splitlines()[2] == f"{FORGE}/linux-64/six-1-0.conda{written}"
     read = load(text).package("six")
-    assert (read.md5 and f"#{read.md5}") or (read.sha256 and f"#sha256:{read.sha256}") == written
+    assert (f"#{read.md5}" if read.md5 else f"#sha256:{read.sha256}" if read.sha256 else "") == written
 
 
 def test_what_has_no_address_is_named_and_cannot_break_the_list():

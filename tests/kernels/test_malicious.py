@@ -1,23 +1,28 @@
 """Images that mean harm, or are only broken: each harms nothing but its own kernel, and nothing of it is left."""
 
+import os
 import re
 import shutil
 import signal
 import subprocess
 import sys
 import tarfile
+import tempfile
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import images
 import pytest
 
+from venvoy.actions.bases import image_base
 from venvoy.actions.contain import Wanted, contain
 from venvoy.actions.create import Plan, create
 from venvoy.errors import RuntimeUnavailable, VenvoyError
 from venvoy.model import Actor, Environment
+from venvoy.runtimes.inside import NOWHERE
 from venvoy.settings import Policy
 
 Start = Callable[..., Any]
@@ -28,6 +33,14 @@ PYTHONS = {
     "fails": "echo my own fault >&2; exit 3",
     "prints without end": "exec yes",
 }
+LOOKS = """
+count=0
+for each in /tmp/* /var/tmp/*; do [ ! -e $each ] || count=$((count + 1)); done
+case $* in *distributions.py) echo '[]'; exit ;; esac
+printf '{"path": "/usr/bin/python3", "version": "3.11.%s", "abi": "cp311", "platform": "linux-x86_64", "libc": "glibc-2.36", "digest": ""}' $count
+echo
+"""
+NOW = datetime.fromtimestamp(0, UTC)
 ENOUGH = 250 << 10
 """Kilobytes that this process may grow by, whatever an image says."""
 
@@ -106,6 +119,24 @@ def test_a_python_that_is_none_is_refused_in_one_sentence(
     assert "\n" not in raised.value.message
     assert len(raised.value.hint) < 4000
     assert _memory(peak=True) - before < ENOUGH
+
+
+@pytest.mark.contained("docker", "podman", "apptainer")
+@pytest.mark.usefixtures("unmade")
+def test_a_python_that_looks_around_finds_nothing_of_this_machine(
+    detected: Any, store: Any, runtime: str, tmp_path: Path
+) -> None:
+    """Where users have no folder for what runs, the keys and sockets of their kernels lie in /tmp."""
+    if not detected.named(runtime).usable:
+        pytest.skip(f"{runtime} cannot be used here: {detected.named(runtime).problem}")
+    file = _tiny(tmp_path, LOOKS)
+
+    with tempfile.NamedTemporaryFile(dir="/tmp"):
+        kind, container = contain(store, Wanted(runtime=runtime, image=str(file), home=False), Policy())
+        env = Environment(name="evil", prefix=NOWHERE, runtime=kind, created=NOW, container=container)
+        base = image_base(store, env)
+
+    assert base.version == "3.11.0"
 
 
 _MAKES = """
@@ -260,3 +291,36 @@ def test_a_kernel_that_ignores_every_signal_is_ended_all_the_same(
     assert not lives(kernel)
     assert not left()
     assert not sessions()
+
+
+@pytest.fixture
+def small_disk(store: Any, runtime: str) -> Iterator[None]:
+    """The environment "full" lies on a disk of 64 MB."""
+    if os.getuid():
+        pytest.skip("not obtainable: only root can mount a small disk")
+    folder = store.folder(f"full-{runtime}")
+    folder.mkdir(parents=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", folder], check=True)
+    yield
+    subprocess.run(["umount", "--lazy", folder], check=True)
+
+
+@pytest.mark.contained
+@pytest.mark.usefixtures("small_disk")
+def test_a_cell_that_fills_its_disk_harms_no_other_and_what_comes_when_there_is_room_is_recorded(
+    environment: Make, start: Start, live: Any, inside: Start, store: Any, wheels: Any, eventually: Start
+) -> None:
+    env = environment("full")
+    filling = f"{inside(env)}/filling"
+    full = start(env)
+    record = store.history(env.name).latest
+    wheel = wheels.add("marker")
+
+    assert "No space left" in full.run(f"open({filling!r}, 'wb').write(bytes(100 << 20))").error
+    assert "No space left" in full.run(f"%pip install --no-index {wheel}").text
+    assert live.run("6 * 7").result == "42"
+    assert wheel.name not in record.read_text()
+
+    assert full.run(f"__import__('os').remove({filling!r})").status == "ok"
+    full.run(f"%pip install --no-index {wheel}")
+    eventually(lambda: wheel.name in record.read_text())

@@ -81,7 +81,7 @@ def _answer(env: Environment) -> str:
     container = container_of(env)
     # Not every Apptainer lets its users be without a network.
     network = "none" if container.image.file is None else container.resources.network
-    bare = replace(container, mounts=(), home=None, users=None, resources=Resources(network=network))
+    bare = replace(container, mounts=(), home=None, users=None, apart=True, resources=Resources(network=network))
     alone = without_prefix(replace(env, container=bare))
     runtime, label = runtimes.get(env.runtime), f"venvoy-probe-{secrets.token_hex(6)}"
     job = Job(

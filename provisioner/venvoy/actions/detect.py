@@ -52,6 +52,13 @@ class Here:
     def there(self, path: str) -> bool:
         return os.path.exists(self.root / path)  # noqa: PTH110  # False, not an error, where we may not look
 
+    def owns(self, path: str) -> bool:
+        """Whether a file of the system belongs to the user."""
+        try:
+            return (self.root / path.lstrip("/")).stat().st_uid == self.uid
+        except OSError:
+            return False
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
@@ -188,10 +195,10 @@ def _docker(found: Found, here: Here, run: Run) -> Found:
     if "APIVersion" in client:  # Docker's own word is ApiVersion
         return _podman(replace(found, engine="podman"), here, run)
     found = replace(found, version=str(server.get("Version") or client.get("Version") or ""))
-    return _served(found, server) if server else replace(found, problem="no daemon answers it", cure=_start(here))
+    return _served(found, here, server) if server else replace(found, problem="no daemon answers it", cure=_start(here))
 
 
-def _served(found: Found, server: Mapping[str, object]) -> Found:
+def _served(found: Found, here: Here, server: Mapping[str, object]) -> Found:
     """What the daemon that answers is."""
     if "Docker Desktop" in str(_map(server.get("Platform")).get("Name", "")):
         problem = "Docker Desktop has its containers in a virtual machine, which the sockets of kernels do not reach"
@@ -200,17 +207,25 @@ def _served(found: Found, server: Mapping[str, object]) -> Found:
     names = [str(_map(each).get("Name", "")) for each in components] if isinstance(components, list) else []
     found = replace(found, rootless="rootlesskit" in names)
     if any("podman" in each.lower() for each in names):
+        if here.uid and here.owns(_host(here).removeprefix("unix://")):
+            problem = "its daemon is your own Podman's service, which it cannot tell whose the files are"
+            return replace(found, problem=problem, cure="take --runtime podman, or: unset DOCKER_HOST DOCKER_CONTEXT")
         return replace(found, remarks=("its daemon is Podman's service",))
     return found
 
 
 def _elsewhere(here: Here) -> str:
     """The address of a daemon that is not on this machine, "" where it is."""
-    host = here.environ.get("DOCKER_HOST", "") or _of_context(here)
+    host = _host(here)
     kind, _, address = host.partition("://")
     if kind not in ("tcp", "http", "https", "ssh") or re.match(r"(localhost|127\.|\[::1\])", address):
         return ""
     return host
+
+
+def _host(here: Here) -> str:
+    """Where the daemon is, as its user has said it, "" for the usual place."""
+    return here.environ.get("DOCKER_HOST", "") or _of_context(here)
 
 
 def _of_context(here: Here) -> str:

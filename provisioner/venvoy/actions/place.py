@@ -45,8 +45,8 @@ class Place:
     @property
     def apart(self) -> tuple[str, Container]:
         """The runtime and the container without the user's files in it, and without network."""
-        apart = replace(self.container, home=self.scratch, mounts=(), resources=Resources(network="none"))
-        return self.runtime, apart
+        bare = Resources(network="none")
+        return self.runtime, replace(self.container, home=self.scratch, mounts=(), apart=True, resources=bare)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

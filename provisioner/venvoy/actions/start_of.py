@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from .. import runtimes, settings
 from ..model import Command, Environment, Job
-from ..runtimes.inside import container_of
+from ..runtimes.inside import container_of, reached
 from ..settings import Policy
 from .permission import online, within_policy, working_folder
 
@@ -28,5 +28,6 @@ def start_of(env: Environment, job: Job, policy: Policy | None = None) -> Comman
     if job.online:
         env = online(env, policy)
     if job.cwd is not None:
-        job = replace(job, mounts=(*working_folder(env, job.cwd, policy), *job.mounts))
+        folder = reached(container_of(env), job.cwd)
+        job = replace(job, cwd=folder, mounts=(*working_folder(env, folder, policy), *job.mounts))
     return runtimes.get(env.runtime).command(env, job)

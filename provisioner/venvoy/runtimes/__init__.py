@@ -42,8 +42,8 @@ RUNTIMES: dict[str, Runtime] = {
     for runtime in (
         HostRuntime("venv"),
         HostRuntime("conda"),
-        OciRuntime("docker", os.getuid(), os.getgid()),
-        OciRuntime("podman", os.getuid(), os.getgid()),
+        OciRuntime("docker", os.getuid(), os.getgid(), tuple(os.getgroups())),
+        OciRuntime("podman", os.getuid(), os.getgid(), tuple(os.getgroups())),
         SifRuntime("apptainer", os.getuid()),
         SifRuntime("singularity", os.getuid()),
     )

@@ -60,6 +60,15 @@ def without_prefix(env: Environment) -> Environment:
     return replace(env, prefix=NOWHERE)
 
 
+def reached(container: Container, folder: Path) -> Path:
+    """The folder by a path that leads there inside, too: a link in the home folder may lead out of what is mounted."""
+    home = container.home
+    if home is None or not folder.is_relative_to(home):
+        return folder
+    real = folder.resolve()
+    return folder if real.is_relative_to(home.resolve()) else real
+
+
 def inside(env: Environment, word: str) -> str:
     """A word of a command as it is meant inside: paths in the prefix are those of PREFIX there."""
     here = str(env.prefix)

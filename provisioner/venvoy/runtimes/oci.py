@@ -37,11 +37,15 @@ _CLIENTS = (
 
 @dataclass(frozen=True, slots=True)
 class OciRuntime:
-    """A container for every job: nothing in it stays but what is in a mount. `user` and `group` are our own numbers."""
+    """A container for every job: nothing in it stays but what is in a mount.
+
+    `user` and `group` are our own numbers, `groups` those of all groups that we are in.
+    """
 
     name: str
     user: int
     group: int
+    groups: tuple[int, ...] = ()
 
     def command(self, env: Environment, job: Job) -> Command:
         """Raises RuntimeUnavailable for what the engine cannot give."""
@@ -196,8 +200,10 @@ class OciRuntime:
         numbers = f"{self.user}:{self.group}"
         if container.engine == "podman" and container.rootless:
             return ("--userns", "keep-id", "--user", numbers)
-        # To a Docker without root the user is root inside.
-        return ("--user", "0:0" if container.rootless else numbers)
+        if container.rootless:  # to a Docker without root the user is root inside
+            return ("--user", "0:0")
+        others = (str(each) for each in self.groups if self.user and each != self.group)
+        return ("--user", numbers, *(word for each in others for word in ("--group-add", each)))
 
 
 def _named(env: Environment, job: Job, name: str) -> Iterator[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from ..errors import RuntimeUnavailable
@@ -14,6 +15,13 @@ from .oci import mount_words
 _OWN = ("PATH", "HOME", "TMPDIR", "XDG_RUNTIME_DIR", "APPTAINER_CACHEDIR", "APPTAINER_TMPDIR", "APPTAINER_CONFIGDIR",
         "SINGULARITY_CACHEDIR", "SINGULARITY_TMPDIR")  # fmt: skip
 """What the program itself needs of its caller's variables; those that would add mounts or flags are not among them."""
+
+_CLIENTS = ("APPTAINER*", "SINGULARITY*", "LD_*", "TMPDIR", "XDG_*", "GODEBUG", "GOGC", "GOMAXPROCS", "GOMEMLIMIT",
+            "GOTRACEBACK")  # fmt: skip
+"""What would change what the program does, were it set for a job: mounts and flags among them."""
+_FIXED = ("PATH", "HOME")
+"""What is the same for all jobs, in every runtime."""
+_READ_BY_A_SHELL = str.maketrans({each: f"\\{each}" for each in "\\$`"})
 
 _RIGHTS = ("AUDIT_WRITE", "CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "MKNOD", "NET_BIND_SERVICE", "SETFCAP",
            "SETGID", "SETPCAP", "SETUID", "SYS_CHROOT")  # fmt: skip
@@ -38,6 +46,7 @@ class SifRuntime:
         argv = (
             *(self.name, "--quiet", "exec", "--pid", "--no-mount", "cwd"),
             *_home(container),
+            *_apart(container),
             *self._root(container, env),
             *self._network(container, job),
             *self._limits(container),
@@ -47,8 +56,12 @@ class SifRuntime:
             *(inside.inside(env, each) for each in job.argv),
         )
         # Their own ways to set a variable split it at commas or have a shell read it; what they inherit stays whole.
-        variables: dict[str, str | None] = {**said}
+        theirs = {name for name in said if any(fnmatchcase(name, pattern) for pattern in _CLIENTS)}
+        variables: dict[str, str | None] = {
+            name: value for name, value in said.items() if name not in (*theirs, *_FIXED)
+        }
         for program in ("APPTAINERENV", "SINGULARITYENV"):
+            variables |= {f"{program}_{name}": said[name].translate(_READ_BY_A_SHELL) for name in sorted(theirs)}
             variables[f"{program}_PREPEND_PATH"] = before
             variables[f"{program}_APPEND_PATH"] = behind or None
         return Command(
@@ -155,3 +168,10 @@ def _home(container: Container) -> tuple[str, ...]:
     if container.home is None:
         return ("--no-home", "--home", "/tmp:/tmp")  # noqa: S108  # as everywhere without a home
     return ("--home", f"{container.home}:{container.home}")
+
+
+def _apart(container: Container) -> tuple[str, ...]:
+    """Temporary folders of its own: those of the machine have the sessions of kernels in them where users have none."""
+    if not container.apart:
+        return ()
+    return ("--contain", *(("--workdir", str(container.home)) if container.home else ()))

@@ -17,6 +17,7 @@ from ... import files, process, settings
 from ...actions.activation import Activation, activated, activation
 from ...actions.asked import asked_in
 from ...actions.check_container import refuse_hindered
+from ...actions.machine import time_zone
 from ...actions.note import note
 from ...actions.permission import seen, within_policy
 from ...actions.start_of import start_of
@@ -116,7 +117,7 @@ def run(
         folder = cwd.absolute() if cwd else Path.cwd() if env.container else None
         job = Job(
             argv=start.argv,
-            variables={**variables, **start.variables},
+            variables={**_clocks(env), **variables, **start.variables},
             cwd=folder,
             mounts=also,
             terminal="tty" if sys.stdin.isatty() and sys.stdout.isatty() else "pipe",
@@ -204,6 +205,11 @@ def _variables(env: Environment, more: tuple[Path, ...]) -> dict[str, str]:
     if more:
         raise NotPermitted("files of variables are not permitted here", hint="set them in your shell: A=1 venvoy run")
     return {}
+
+
+def _clocks(env: Environment) -> dict[str, str | None]:
+    """An image's clocks are set as its maker's were."""
+    return {"TZ": time_zone(os.environ)} if env.container else {}
 
 
 @contextmanager

@@ -6,8 +6,9 @@ from ...actions.detect import Choice, Detected, Found
 from .view import Data, View
 
 
-def runtimes_view(detected: Detected, choice: Choice) -> View:
-    machine, chosen = detected.machine, choice.runtime
+def runtimes_view(detected: Detected, choice: Choice | None, *, problem: str = "") -> View:
+    """Without a choice `problem` says why: one is named that cannot be used."""
+    machine, chosen = detected.machine, choice.runtime if choice else None
     return View(
         data={
             "machine": {
@@ -18,10 +19,11 @@ def runtimes_view(detected: Detected, choice: Choice) -> View:
                 "signs": [{"kind": each.kind, "told": each.told} for each in machine.signs],
             },
             "chosen": chosen.name if chosen else None,
-            "rule": choice.rule,
+            "rule": choice.rule if choice else None,
+            "problem": problem or None,
             "runtimes": [_data(each) for each in detected.runtimes],
         },
-        head="\n".join((_place(detected), _chosen(choice), *_cures(detected))),
+        head="\n".join((_place(detected), _chosen(choice, problem), *_cures(detected))),
         columns=("runtime", "version", "usable", "why", "path"),
         rows=tuple(_row(each) for each in detected.runtimes),
     )
@@ -36,7 +38,9 @@ def _place(detected: Detected) -> str:
     return f"this is no cluster's machine, though {signs}" if signs else "this is no cluster's machine"
 
 
-def _chosen(choice: Choice) -> str:
+def _chosen(choice: Choice | None, problem: str) -> str:
+    if choice is None:
+        return f"containers: {problem}"
     if choice.runtime is None:
         return "containers: none can be used; environments are made as venv or conda, which need none"
     return f"containers: {choice.runtime.name}, because it is {choice.rule}"
