@@ -11,6 +11,7 @@ import contextlib
 import hashlib
 import json
 import os
+import platform
 import re
 import socket
 import stat
@@ -96,7 +97,7 @@ class Session:
 
     def note(self, environment: str, notebook: str) -> None:
         """Say beside the sockets which environment's kernel this is, and of which notebook (its path, or "")."""
-        said = json.dumps({"environment": environment, "notebook": notebook})
+        said = json.dumps({"environment": environment, "notebook": notebook, "host": platform.node()})
         files.replace(self.folder / "note.json", said, mode=0o600, lasting=False)
 
     def leave(self, word: str) -> None:
@@ -152,11 +153,22 @@ def create(runtime: Path, kernel_id: str) -> Session:
 
 
 def _sweep(runtime: Path) -> None:
-    """Remove sessions that nobody attends any more: a machine that lost its power leaves some."""
+    """Remove sessions that nobody attends any more: a machine that lost its power leaves some.
+
+    The folder may be shared with other machines, whose sockets refuse us although somebody listens there.
+    """
     for folder in runtime.iterdir():
         left = Session(folder)
-        if _attended(left) is False:
+        if _attended(left) is False and _host(left) in ("", platform.node()):
             left.remove()
+
+
+def _host(session: Session) -> str:
+    """The machine that a session is on, "" where nobody has said."""
+    try:
+        return str(_message(files.content(session.folder / "note.json")).get("host", ""))
+    except (OSError, ValueError):
+        return ""
 
 
 def _attended(session: Session) -> bool | None:

@@ -3,6 +3,8 @@
 import gc
 import json
 import os
+import platform
+import shutil
 import socket
 import stat
 import subprocess
@@ -195,10 +197,16 @@ def test_a_folder_that_somebody_else_laid_is_not_used(
     short.rmdir()
 
 
-def test_sessions_that_nobody_attends_any_more_are_swept(environment: Make, start: Start, settings: Settings) -> None:
+@pytest.mark.parametrize("host", ["", platform.node(), "another-node"], ids=["nobody says where", "here", "elsewhere"])
+def test_sessions_that_nobody_attends_any_more_are_swept_where_they_are(
+    environment: Make, start: Start, settings: Settings, host: str
+) -> None:
+    """On a folder that nodes share the sockets of another refuse us, too."""
     other = start(environment())
     dead = settings.runtime / "0123456789ab"
     dead.mkdir()
+    if host:
+        (dead / "note.json").write_text(json.dumps({"environment": "x", "notebook": "", "host": host}))
     subprocess.run(
         ["python3", "-c", "import socket, sys; socket.socket(socket.AF_UNIX).bind(sys.argv[1])", dead / "guest.sock"],
         check=True,
@@ -206,8 +214,9 @@ def test_sessions_that_nobody_attends_any_more_are_swept(environment: Make, star
 
     start(environment())
 
-    assert not dead.exists()
+    assert dead.exists() == (host == "another-node")
     assert other.run("%env-status").status == "ok"
+    shutil.rmtree(dead, ignore_errors=True)
 
 
 @pytest.mark.parametrize("full", [False, True], ids=["nothing on its way", "nobody reads what is on its way"])
