@@ -93,6 +93,29 @@ def test_a_renamed_notebook_in_a_folder_is_still_known(environment: Make, lab: A
     assert said.get("lock", "../../venvoy-projects/research/pylock.toml").startswith("../../")
 
 
+def test_another_notebook_that_is_called_as_a_renamed_one_was_is_another_one(
+    environment: Make, lab: Any, store: Store, wheels: Any
+) -> None:
+    env = environment("renamed")
+    wheels.add("renamed")
+    _, session = lab.open(kernelspecs.spec_name(env.name), notebook="Untitled.ipynb")
+    lab.ask("PATCH", f"sessions/{session['id']}", {"path": "study.ipynb", "name": "study.ipynb"})
+    _, other = lab.open("python3", notebook="Untitled.ipynb")
+
+    _, said = lab.venvoy("GET", f"notebook?path=Untitled.ipynb&kernel={other['kernel']['id']}")
+    _, own = lab.venvoy("GET", f"notebook?path=study.ipynb&kernel={session['kernel']['id']}")
+    lab.ask("POST", f"kernels/{session['kernel']['id']}/restart")
+    notebook = lab.channels(session["kernel"]["id"])
+    notebook.reopen()
+    notebook.run(f"%pip install --no-index --find-links {wheels.folder} renamed")
+    _eventually(lambda: store.history(env.name).last().actor.kind == "cell")
+    notebook.socket.close()
+
+    assert (said["source"], said["environment"], said["kernel"]["managed"]) == ("none", None, False)
+    assert (own["source"], own["environment"]["environment"]["name"]) == ("kernel", "renamed")
+    assert store.history(env.name).last().actor.notebook == str(lab.work / "study.ipynb")
+
+
 def test_other_kernels_and_other_files_are_saved_as_they_are(environment: Make, lab: Any) -> None:
     lab.open(kernelspecs.spec_name(environment("research").name), notebook="text.txt")
     lab.open("python3", notebook="other.ipynb")

@@ -83,6 +83,7 @@ class Attendant:
         self._line: Line | None = None
         self._thread: threading.Thread | None = None
         self._used = ""
+        self._first = self.notebook
         self._trouble = ""
         self._modules: tuple[Module, ...] = ()
         self._began = self._stands()
@@ -90,17 +91,30 @@ class Attendant:
 
     def listen(self) -> None:
         """Be there for the guest."""
-        self._line = Line(self.session, self._hear)
         self.session.note(self.env.name, self.notebook)
+        self._line = Line(self.session, self._hear)
 
     def starts(self, env: Environment, notebook: str) -> None:
-        """A kernel starts, the first or another one: from now on `env` is what it stands on."""
-        self.session.note(env.name, notebook)
+        """A kernel starts, the first or another one: from now on `env` is what it stands on.
+
+        With every restart `notebook` is said as it was called at the first start.
+        """
         with self._lock:
-            self.env, self.notebook = env, notebook
+            if notebook != self._first:
+                self._first = self.notebook = notebook
+            self.env = env
             self._began, self._used, self._modules = self._stands(), "", ()
             self._pending = self._pending or _Pending(since=time.monotonic() - SETTLED + SOON)
+        self.session.note(env.name, self.notebook)
         self._awake.set()
+
+    def called(self, notebook: str) -> None:
+        """The notebook has that path by now: whoever knows says so."""
+        with self._lock:
+            if notebook == self.notebook:
+                return
+            self.notebook = notebook
+        self.session.note(self.env.name, notebook)
 
     def used(self) -> str:
         """The digest of the state that the kernel last ran in, as the record has it, or "" where it has none.

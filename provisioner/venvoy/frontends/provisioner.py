@@ -80,6 +80,7 @@ class EnvironmentProvisioner(LocalProvisioner):
             return None
         from .binding import bound
 
+        self._attendant.called(str(notebook))
         return bound(self._store, self._env.name, self._attendant.used(), notebook)
 
     # ---- start

@@ -34,6 +34,18 @@ async def test_a_notebook_that_is_not_saved_yet_is_none_to_complain_of(server):
     assert (await server.get("notebook", path="new.ipynb"))["source"] == "none"
 
 
+async def test_an_environment_that_cannot_be_read_offers_what_its_user_can_do_and_no_button(server, write, demo, store):
+    write("a.ipynb", {"kernelspec": {"name": spec_name("demo"), "display_name": "demo"}})
+    config = store.folder("demo") / "config.yaml"
+    config.write_text("nonsense: [\n")
+
+    said = await server.get("notebook", path="a.ipynb")
+
+    assert (said["environment"], said["state"]["kind"], said["state"]["action"]) == (None, "broken", None)
+    assert said["state"]["cure"]
+    assert said["state"]["cure"] in said["state"]["sentence"]
+
+
 async def test_the_kernel_that_a_notebook_asks_for_names_its_environment(server, write, demo):
     write("deep/asks.ipynb", {"kernelspec": {"name": spec_name("demo"), "display_name": "demo"}})
     said = await server.get("notebook", path="deep/asks.ipynb")

@@ -64,7 +64,7 @@ def _packed(
         target,
         actor=context.actor,
         tier=tier,
-        notebooks=_with_own(context, notebooks),
+        notebooks=_with_own(context, notebooks, progress),
         inputs=tuple(context.file(each) for each in inputs),
         on_progress=progress.measured,
         on_line=progress,
@@ -72,10 +72,15 @@ def _packed(
     return archived_view(env.name, archived)
 
 
-def _with_own(context: Context, others: tuple[Path, ...]) -> tuple[Path, ...]:
+def _with_own(context: Context, others: tuple[Path, ...], progress: Progress) -> tuple[Path, ...]:
     """The notebooks that go into an archive: the one that asks, and others."""
     notebook = Path(context.notebook) if context.notebook else None
-    return (*((notebook,) if notebook and notebook.is_file() and notebook not in others else ()), *others)
+    if notebook is None or notebook in others:
+        return others
+    if not notebook.is_file():
+        progress(f"without the notebook: there is no {notebook} (if it has another name now: --notebook FILE)")
+        return others
+    return (notebook, *others)
 
 
 def _export_said(name: str, options: Options, places: Places) -> tuple[str, ...]:

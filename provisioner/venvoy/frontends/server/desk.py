@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import time
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Container, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -50,12 +50,15 @@ class Desk:
     def __post_init__(self) -> None:
         self.sight = Sight(self.store)
 
-    def notebook(self, path: str, kernel: Kernel | None) -> Data:
-        """The environment of the notebook in front; "" for no path."""
+    def notebook(self, path: str, kernel: Kernel | None, ours: Container[Path] = ()) -> Data:
+        """The environment of the notebook in front; "" for no path. `ours` are the sessions of all kernels here."""
         file = self.root.file(path) if path and self.root.folder else None
+        if kernel and kernel.attendant and kernel.of_session and file:
+            kernel.attendant.called(str(file))
         metadata = self._metadata(file)
         recorded = self._recorded(metadata, file)
-        source, name = self._named(kernel, file, metadata, recorded)
+        attended = self._attended(file, ours) if kernel and file else None
+        source, name = self._named(kernel, attended, metadata, recorded)
         state, identity = self._standing(name, source, kernel, recorded)
         if identity is not None and recorded is not None and recorded.present:
             recorded = self._since(recorded)
@@ -149,12 +152,12 @@ class Desk:
         return asked.answer(context, asked.parser.parse_args(["--", *words]), Progress(say=lambda _line: None)).data
 
     def _named(
-        self, kernel: Kernel | None, file: Path | None, metadata: Mapping[str, Any], recorded: Recorded | None
+        self, kernel: Kernel | None, attended: str | None, metadata: Mapping[str, Any], recorded: Recorded | None
     ) -> tuple[str, str | None]:
         """Where the environment is known from, and its name."""
         if kernel and kernel.attendant:
             return "kernel", kernel.attendant.env.name
-        if kernel and file and (attended := self._attended(file)):
+        if attended:
             return "kernel", attended
         asked = {"kernelspec": {"name": kernel.name}} if kernel else metadata
         named = binding.named_by_kernel(asked, self.store)
@@ -164,10 +167,10 @@ class Desk:
             return "recorded", recorded.said.environment
         return ("kernelspec", named) if named else ("none", None)
 
-    def _attended(self, file: Path) -> str | None:
+    def _attended(self, file: Path, ours: Container[Path]) -> str | None:
         """The environment whose kernel runs for a notebook and is attended by somebody else (`%load_ext venvoy`)."""
         found = (each for each in sessions(self.store.settings.runtime) if each.notebook == str(file))
-        return next((each.environment for each in found), None)
+        return next((each.environment for each in found if each.session.folder not in ours), None)
 
     def _standing(
         self, name: str | None, source: str, kernel: Kernel | None, recorded: Recorded | None
@@ -178,12 +181,13 @@ class Desk:
         if not self.store.exists(name):
             if recorded is not None and source == "recorded":
                 return sidebar.elsewhere_state(recorded), None
-            return sidebar.broken_state(f"there is no environment {name!r} any more"), None
+            gone = f"there is no environment {name!r} any more"
+            return sidebar.unreadable_state(gone, f"choose another, or make it: venvoy init {name}"), None
         try:
             env = self.store.environment(name)
             status, problem = self.sight.status(env)
         except VenvoyError as error:
-            return sidebar.broken_state(error.message), None
+            return sidebar.unreadable_state(error.message, error.hint), None
         state = sidebar.broken_state(problem) if problem else None
         if state is None and (unfit := self.fitness.of([env])):
             state = sidebar.unfit_state(unfit[name])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -13,11 +14,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kernel:
-    """One that runs; `name` is its kernelspec's, `attendant` who attends it where it is ours."""
+    """One that runs; `name` is its kernelspec's, `attendant` who attends it where it is ours.
+
+    With `of_session` it is that of the notebook's own session, and not only one that somebody has named.
+    """
 
     id: str
     name: str
     attendant: Attendant | None = None
+    of_session: bool = False
 
 
 def running(kernels: Any, kernel: str) -> Kernel | None:
@@ -27,6 +32,13 @@ def running(kernels: Any, kernel: str) -> Kernel | None:
     provisioner = provisioner_of(kernels, kernel)
     name = str(getattr(kernels.get_kernel(kernel), "kernel_name", ""))
     return Kernel(id=kernel, name=name, attendant=provisioner.attendant if provisioner else None)
+
+
+def attended(kernels: Any) -> frozenset[Path]:
+    """The folders of the sessions of all kernels that are ours."""
+    provisioners = (provisioner_of(kernels, each) for each in kernels.list_kernel_ids())
+    found = (each.attendant for each in provisioners if each)
+    return frozenset(each.session.folder for each in found if each)
 
 
 def provisioner_of(kernels: Any, kernel: str) -> EnvironmentProvisioner | None:

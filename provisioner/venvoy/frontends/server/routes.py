@@ -7,6 +7,7 @@ import json
 import platform
 import re
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from functools import wraps
 from typing import Any
 from urllib.parse import quote
@@ -26,7 +27,7 @@ from ...errors import (
     RuntimeUnavailable,
     VenvoyError,
 )
-from .kernels import Kernel, kernel_of, running
+from .kernels import Kernel, attended, kernel_of, running
 from .rooms import Rooms
 from .root import LONGEST, WORDS, TooMany
 from .watch import told
@@ -125,11 +126,12 @@ class _Route(APIHandler):
     def kernel(self, path: str = "") -> Kernel | None:
         """The kernel that the query names, or else that of the notebook's session."""
         said = self.asked("kernel", longest=100)
-        wanted = said or (kernel_of(self.session_manager, path) if path else None)
+        own = kernel_of(self.session_manager, path) if path else None
+        wanted = said or own
         found = running(self.kernel_manager, wanted) if wanted else None
         if said and found is None:
             raise EnvironmentNotFound(f"no kernel {said!r} runs", hint="it may have ended: ask without it")
-        return found
+        return replace(found, of_session=found.id == own) if found else None
 
 
 def _is_stamp(name: str, values: list[bytes]) -> bool:
@@ -191,7 +193,8 @@ class Notebook(_Route):
         self.only("path", "kernel")
         path = self.asked("path", longest=LONGEST)
         kernel = self.kernel(path)
-        answer = await asyncio.to_thread(self.rooms.desk.notebook, path, kernel)
+        ours = attended(self.kernel_manager)
+        answer = await asyncio.to_thread(self.rooms.desk.notebook, path, kernel, ours)
         if (found := answer["environment"]) is not None:
             await asyncio.to_thread(self.rooms.watch.about, found["environment"]["name"])
         return answer

@@ -108,6 +108,11 @@ def broken_state(message: str) -> Data:
     return _state("broken", f"{message[:1].upper()}{message[1:]}.")
 
 
+def unreadable_state(message: str, hint: str) -> Data:
+    """There is nothing here that could be mended from the panel."""
+    return broken_state(f"{message}; {hint}" if hint else message) | {"cure": hint or None, "action": None}
+
+
 def unfit_state(finding: Finding) -> Data:
     """What it stands on cannot be run at the moment."""
     repaired = finding.mend.startswith("venvoy repair")
