@@ -4,6 +4,7 @@ import subprocess
 import sys
 import threading
 import time
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -77,6 +78,30 @@ def test_looking_at_a_job_that_was_forgotten_brings_nothing_back(jobs):
 
     assert not files.is_locked(jobs.place(job.id) / "lock")
     assert not jobs.place(job.id).exists()
+
+
+def test_cancelling_a_job_that_was_forgotten_brings_nothing_back(jobs):
+    job = _begun(jobs)
+    jobs.forget(job.id)
+
+    jobs.cancel(job.id)
+
+    assert not jobs.place(job.id).exists()
+
+
+def test_what_a_job_has_made_is_kept_for_a_day(jobs, monkeypatch):
+    with Work(jobs, _begun(jobs)) as work:
+        work.end("succeeded")
+    made = files.private(jobs.made(work.job.id)) / "demo.venvoy.zip"
+    made.write_text("large")
+    _begun(jobs)
+    assert jobs.file(work.job.id) == made
+
+    monkeypatch.setattr("venvoy.jobs.FILES_KEPT", timedelta(0))
+    _begun(jobs)
+
+    assert jobs.file(work.job.id) is None
+    assert jobs.job(work.job.id).state == "succeeded"
 
 
 def test_a_job_is_queued_then_runs_then_has_ended(jobs):

@@ -254,13 +254,14 @@ export class Deeds {
   private async _begin(
     verb: Verb,
     words: readonly string[] = [],
-    environment = this.environment
+    environment = this.environment,
+    known?: (job: IJob) => void
   ): Promise<IJob | null> {
     if (environment === null) {
       return null;
     }
     const notebook = this._parts.sidebar.shown?.subject().path ?? null;
-    return this._parts.jobs.begin({ verb, environment, words, notebook });
+    return this._parts.jobs.begin({ verb, environment, words, notebook }, known);
   }
 
   private async _export(format: unknown, file: unknown): Promise<IJob | null> {
@@ -348,8 +349,7 @@ export class Deeds {
     return name ? this._begin('make', [path], name) : null;
   }
 
-  private async _restart(): Promise<boolean> {
-    const panel = this._panel;
+  private async _restart(panel = this._panel): Promise<boolean> {
     return panel ? this._parts.dialogs.restart(panel.sessionContext) : false;
   }
 
@@ -394,7 +394,7 @@ export class Deeds {
 
   /** Make one, and run that notebook in it, or a new one. */
   private async _create(panel: NotebookPanel | null): Promise<void> {
-    const { trans, jobs } = this._parts;
+    const { trans } = this._parts;
     const asked = await nameNew(trans);
     if (!asked) {
       return;
@@ -403,15 +403,8 @@ export class Deeds {
       Notification.error(trans.__('“%1” is no name: letters, digits, dots, dashes, underscores', asked.name));
       return;
     }
-    const job = await this._begin('init', asked.python ? ['--python', asked.python] : [], asked.name);
-    if (job) {
-      this._made.set(job.id, panel);
-      // it may have ended before it was noted
-      const now = jobs.get(job.id);
-      if (now?.state === 'succeeded') {
-        await this._ended(now);
-      }
-    }
+    const words = asked.python ? ['--python', asked.python] : [];
+    await this._begin('init', words, asked.name, job => this._made.set(job.id, panel));
   }
 
   private async _ended(job: IJob): Promise<void> {
@@ -473,22 +466,21 @@ export class Deeds {
   private _notify(job: IJob): void {
     const { trans, app } = this._parts;
     const name = `${verbName(job.verb, trans)} (${job.environment ?? ''})`;
-    const action = (label: string, command: CommandId): Notification.IAction => ({
-      label,
-      callback: () => void app.commands.execute(command)
-    });
-    const runs = this.environment === job.environment && this._panel?.sessionContext.session?.kernel;
+    const action = (label: string, callback: () => void): Notification.IAction => ({ label, callback });
+    const panel = this._panel;
+    const runs = this.environment === job.environment && panel?.sessionContext.session?.kernel;
     if (job.state === 'succeeded' && ['restore', 'undo'].includes(job.verb) && runs) {
       Notification.success(trans.__('%1: done. The kernel goes on with what it has loaded.', name), {
         autoClose: 10000,
-        actions: [action(trans.__('Restart kernel'), Command.restart)]
+        // another notebook may be shown when it is clicked
+        actions: [action(trans.__('Restart kernel'), () => void (panel.isDisposed || this._restart(panel)))]
       });
     } else if (job.state === 'succeeded') {
       Notification.success(trans.__('%1: done', name), { autoClose: 4000 });
     } else if (job.state !== 'cancelled') {
       Notification.error(`${name}: ${job.error?.message ?? trans.__('it ended without a word')}`, {
         autoClose: false,
-        actions: [action(trans.__('Show'), Command.show)]
+        actions: [action(trans.__('Show'), () => void app.commands.execute(Command.show))]
       });
     }
   }

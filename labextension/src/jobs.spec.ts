@@ -1,4 +1,4 @@
-import type { IApi, IJob } from './api';
+import type { IApi, IJob, IWish } from './api';
 import { JobsModel } from './jobs';
 
 function job(seq: number, state: IJob['state'] = 'running', more: Partial<IJob> = {}): IJob {
@@ -42,6 +42,22 @@ describe('jobs', () => {
     model.update(job(3, 'failed'));
 
     expect(ended).toEqual([2]);
+  });
+
+  it('are ours however early their end is told', async () => {
+    const heard: string[] = [];
+    model = jobs({
+      begin: async () => {
+        model.update(job(4, 'succeeded'));
+        return job(1, 'queued');
+      }
+    });
+    model.ended.connect((_, each) => heard.push(model.isMine(each) ? `ours ${heard[0] ?? ''}` : ''));
+
+    await model.begin({} as IWish, each => heard.unshift(each.id));
+
+    expect(heard).toEqual(['a', '', 'ours a']);
+    expect(model.get('a')?.state).toBe('succeeded');
   });
 
   it('are lost when the server knows nothing of them, and found when it does', async () => {

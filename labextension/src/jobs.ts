@@ -60,10 +60,17 @@ export class JobsModel implements IDisposable {
     return this._jobs.get(id) ?? null;
   }
 
-  async begin(wish: IWish): Promise<IJob> {
+  /** `known` hears which job it is before anybody hears how it ends, which may be told before the server answers. */
+  async begin(wish: IWish, known: (job: IJob) => void = () => undefined): Promise<IJob> {
     const job = await this._api.begin(wish);
     this._mine.add(job.id);
-    this.update(job);
+    known(job);
+    const told = this._jobs.get(job.id);
+    if (told && hasEnded(told)) {
+      this._ended.emit(told);
+    } else {
+      this.update(job);
+    }
     return this._jobs.get(job.id) ?? job;
   }
 

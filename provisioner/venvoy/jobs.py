@@ -44,8 +44,10 @@ _LONGEST = 500
 """Characters of a message."""
 _BEAT = 0.2
 """Seconds between two looks for `cancel`, and at least between two writings of job.json."""
-_YOUNG = timedelta(seconds=60)
-"""How long a job may be queued before nobody is taken to run it."""
+FILES_KEPT = timedelta(days=1)
+"""How long after its end what a job has made can be fetched: archives are large."""
+_YOUNG = timedelta(minutes=10)
+"""How long a job may be queued before nobody is taken to run it: a file server may be slow, and clocks differ."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,7 +173,9 @@ class Jobs:
         return found.st_mtime_ns ^ found.st_ino
 
     def cancel(self, job: str, why: str = CANCELLED) -> None:
-        """Ask whoever runs it to stop and to undo what is half done."""
+        """Ask whoever runs it to stop and to undo what is half done; of one that was removed nothing is made again."""
+        if not (self.place(job) / "job.json").exists():
+            return
         files.replace(self.place(job) / "cancel", why, mode=0o600, lasting=False)
 
     def forget(self, job: str) -> None:
@@ -211,9 +215,12 @@ class Jobs:
         return young or files.is_locked(place / "lock")
 
     def _sweep(self) -> None:
-        ended = [each for each in self.all() if not each.open]
+        ended, now = [each for each in self.all() if not each.open], datetime.now(UTC)
         for each in ended[KEPT:]:
             self.forget(each.id)
+        for each in ended[:KEPT]:
+            if each.ended and now - each.ended > FILES_KEPT:
+                files.remove(self.made(each.id))
 
 
 class Work:

@@ -8,6 +8,7 @@ from playwright.sync_api import Route, expect
 
 from venvoy.frontends import kernelspecs
 from venvoy.model import Environment
+from venvoy.store import Store
 
 Open = Callable[..., Sidebar]
 Make = Callable[[str], Environment]
@@ -23,24 +24,30 @@ def own(_variables: Mapping[str, str]) -> Iterator[Lab]:
     lab.stop()
 
 
-def test_a_job_of_a_server_that_was_killed_is_named_as_ended(own: Lab, opened: Open, environment: Make) -> None:
+def test_a_job_outlives_its_server_and_its_end_is_told_by_the_next(
+    own: Lab, opened: Open, environment: Make, store: Store
+) -> None:
     env = environment("killed")
     path = own.notebook("killed.ipynb", kernelspecs.spec_name(env.name))
     page = opened(own)
     page.open(path)
     page.show()
     expect(page.chip).to_contain_text("Never frozen")
-    page.section("Actions").get_by_role("button", name="Archive", exact=True).click()
-    expect(page.jobs).to_contain_text("Archive")
+    with store.held(env.name):  # the job waits for it
+        page.section("Actions").get_by_role("button", name="Archive", exact=True).click()
+        expect(page.jobs.get_by_role("progressbar", name="Progress of: Archive")).to_be_visible()
 
-    own.kill()
-    page.panel.evaluate(REFRESH)
-    expect(page.panel).to_contain_text("The server does not answer; this is what it said last.")
-    own.start()
-    # Not by the button: JupyterLab's own dialogs for a server that is gone lie above it.
-    page.panel.evaluate(REFRESH)
+        own.kill()
+        page.panel.evaluate(REFRESH)
+        expect(page.panel).to_contain_text("The server does not answer; this is what it said last.")
+        own.start()
+        # Not by the button: JupyterLab's own dialogs for a server that is gone lie above it.
+        page.panel.evaluate(REFRESH)
 
-    expect(page.panel).not_to_contain_text("this is what it said last")
+        expect(page.panel).not_to_contain_text("this is what it said last")
+        expect(page.jobs.get_by_role("progressbar", name="Progress of: Archive")).to_be_visible()
+
+    expect(page.jobs.locator(".vv-mod-succeeded")).to_contain_text("Archive")
     expect(page.panel.get_by_role("progressbar")).to_have_count(0)
 
 

@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from argparse import Namespace
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -114,17 +114,21 @@ class Office:
 
     async def close(self) -> None:
         """The server ends: what it began is stopped, and has a while for leaving nothing half done."""
-        with contextlib.suppress(OSError):
-            for job in self._children:
+        with self._guard:
+            children = dict(self._children)
+        for job in children:
+            with contextlib.suppress(OSError):  # where it cannot be told it is ended after a while
                 self.store.jobs.cancel(job, "stopped with the Jupyter server that began it")
-        await asyncio.to_thread(self._wait)
+        await asyncio.to_thread(self._wait, tuple(children.values()))
         self.look()
 
-    def _wait(self) -> None:
+    def _wait(self, children: Iterable[subprocess.Popen[bytes]]) -> None:
         deadline = time.monotonic() + PATIENCE
-        for child in self._children.values():
-            with contextlib.suppress(subprocess.TimeoutExpired):
+        for child in children:
+            try:
                 child.wait(max(deadline - time.monotonic(), 0.01))
+            except subprocess.TimeoutExpired:
+                child.terminate()
 
     def _understood(self, wish: Wish) -> tuple[Verb, Namespace]:
         verb = VERBS.get(wish.verb)
