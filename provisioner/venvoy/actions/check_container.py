@@ -120,8 +120,7 @@ def _of_image(env: Environment, found: Found, *, whole: bool = True) -> Iterator
         yield Finding(code="runtime-unusable", message=f"{found.name} cannot be used: {problem}", mend=found.cure)
         return
     if is_other(env, found):
-        message = f"{env.name!r} was made for {_kind(container_of(env))}, and {found.name} is {_kind(found)} now: "
-        message += "files would belong to somebody else"
+        message = f"{env.name!r} was made for {_kind(container_of(env))}, and {found.name} is {_kind(found)} now"
         yield Finding(code="runtime-other", message=message, mend=mend)
     try:
         here = image_is_here(env)

@@ -114,7 +114,8 @@ class Attendant:
             if notebook == self.notebook:
                 return
             self.notebook = notebook
-        self.session.note(self.env.name, notebook)
+        with contextlib.suppress(OSError):  # what is here is right; what is read from outside comes with the next start
+            self.session.note(self.env.name, notebook)
 
     def used(self) -> str:
         """The digest of the state that the kernel last ran in, as the record has it, or "" where it has none.
@@ -319,15 +320,13 @@ class Attendant:
 
     @contextlib.contextmanager
     def _told_of_trouble(self) -> Iterator[None]:
-        """Go on after what may pass: nothing would be recorded any more. The same trouble is told once."""
+        """Go on after what may pass: nothing would be recorded any more. What goes on failing is told once."""
         try:
             yield
         except (VenvoyError, OSError) as error:
             if self._trouble != str(error):
                 self._trouble = str(error)
                 self.log.warning("venvoy: the environment %s could not be recorded: %s", self.env.name, error)
-        else:
-            self._trouble = ""
 
     def _nap(self) -> float:
         with self._lock:
@@ -377,6 +376,7 @@ class Attendant:
                 with self._told_of_trouble():
                     self._record(pending, patience=5 if final else 0)
                     self._remember()
+                    self._trouble = ""
 
     def _record(self, pending: _Pending, *, patience: float) -> None:
         try:

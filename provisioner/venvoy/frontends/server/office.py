@@ -116,19 +116,19 @@ class Office:
         """The server ends: what it began is stopped, and has a while for leaving nothing half done."""
         with self._guard:
             children = dict(self._children)
-        for job in children:
-            with contextlib.suppress(OSError):  # where it cannot be told it is ended after a while
+        for job, child in children.items():
+            try:
                 self.store.jobs.cancel(job, "stopped with the Jupyter server that began it")
+            except OSError:  # the disk is full
+                child.terminate()
         await asyncio.to_thread(self._wait, tuple(children.values()))
         self.look()
 
     def _wait(self, children: Iterable[subprocess.Popen[bytes]]) -> None:
         deadline = time.monotonic() + PATIENCE
         for child in children:
-            try:
+            with contextlib.suppress(subprocess.TimeoutExpired):
                 child.wait(max(deadline - time.monotonic(), 0.01))
-            except subprocess.TimeoutExpired:
-                child.terminate()
 
     def _understood(self, wish: Wish) -> tuple[Verb, Namespace]:
         verb = VERBS.get(wish.verb)
