@@ -1,5 +1,6 @@
 """An archive carries an environment away: what is in it, what is made of it, and how far that is verified."""
 
+import errno
 import json
 import os
 import shutil
@@ -205,6 +206,66 @@ def test_an_import_that_fails_leaves_nothing(packed, elsewhere, actor, tmp_path)
     assert there.names() == ()
     assert not there.project("demo").exists() or not any(there.project("demo").iterdir())
     assert list((there.settings.home / "scratch").iterdir()) == []
+
+
+def test_what_fails_when_the_environment_stands_takes_nothing_from_it(packed, elsewhere, actor, tmp_path, monkeypatch):
+    (tmp_path / "n.ipynb").write_text("{}")
+    file = packed(notebooks=(tmp_path / "n.ipynb",)).packed.path
+    there = elsewhere()
+
+    def full(*_words, **_said):
+        raise OSError(errno.EDQUOT, os.strerror(errno.EDQUOT))
+
+    with monkeypatch.context() as then:
+        then.setattr(shutil, "copytree", full)
+        with pytest.raises(OSError, match="quota"):
+            import_archive(there, file, actor=actor)
+
+    assert installed(there) == {"alpha": "1.0", "beta": "1.0", "pip": installed(there)["pip"]}
+    assert [each.event for each in there.history("demo").entries()][-1] == "import"
+    assert there.history("demo").check() == ()
+    assert not any(each.name.startswith((".files", "files")) for each in there.project("demo").iterdir())
+
+
+def test_of_two_imports_of_one_name_the_second_harms_nothing_of_the_first(packed, elsewhere, actor, monkeypatch):
+    file = packed().packed.path
+    there = elsewhere()
+    begun = []
+
+    def another_comes_first(*_words):
+        if not begun:
+            begun.append(True)
+            import_archive(there, file, actor=actor)
+
+    with monkeypatch.context() as then:
+        then.setattr("venvoy.actions.import_archive._generation", another_comes_first)
+        with pytest.raises(EnvironmentExists):
+            import_archive(there, file, actor=actor)
+
+    assert there.history("demo").check() == ()
+    assert [each.event for each in there.history("demo").entries()][-1] == "import"
+
+
+@pytest.mark.parametrize("name", ["a\u200cb.csv", "ends in a dot.", "Data.csv"])
+def test_a_name_that_no_archive_can_have_is_refused_before_it_is_packed(packed, tmp_path, name):
+    for each in ("data.csv", name):
+        (tmp_path / each).write_text("1")
+
+    with pytest.raises(InvalidInput, match="no archive can have it"):
+        packed(inputs=(tmp_path / "data.csv", tmp_path / name))
+
+    assert not (tmp_path / "demo.venvoy.tar.zst").exists()
+
+
+def test_a_record_that_no_import_would_take_is_not_packed(packed, store):
+    packed("first.venvoy.tar.zst")
+    log = store.history("demo").log
+    log.write_text(log.read_text().replace("venvoy test", "venvoy best", 1))
+
+    with pytest.raises(InvalidInput, match="the record is not as it was written") as refused:
+        packed()
+
+    assert "history NAME --check" in refused.value.hint
 
 
 def test_the_script_inside_needs_only_python(packed, tmp_path, env, elsewhere):

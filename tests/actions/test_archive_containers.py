@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from venvoy import inventory, process, runtimes
+from venvoy.actions import image_uses
 from venvoy.actions.archive import archive
 from venvoy.actions.contain import Wanted, contain
 from venvoy.actions.create import Plan, create
@@ -22,6 +23,7 @@ from venvoy.errors import RuntimeUnavailable
 from venvoy.frontends.views.archives import laid_out_view
 from venvoy.inventory import recorded
 from venvoy.model import Job, Resources
+from venvoy.runtimes.oci import OciRuntime
 from venvoy.settings import Policy
 from venvoy.store import Store
 
@@ -197,11 +199,20 @@ def trees(prefix: Path) -> dict[str, str]:
     return {each.name: recorded.tree(each) for each in inventory.distributions(prefix)}
 
 
+def uses(target: str) -> set[str]:
+    """What notes, in an engine's own store, that somebody's environment made for `verify` uses an image."""
+    engine = runtimes.get(target)
+    if not isinstance(engine, OciRuntime):
+        return set()
+    names = {name for each in image_uses.listed(engine) for name in each["RepoTags"] or ()}
+    return {name for name in names if name.startswith(image_uses.USED) and name.endswith("-rebuilt")}
+
+
 @pytest.mark.parametrize("target", ["docker", "apptainer"])
 def test_an_archive_is_verified_in_any_runtime_and_leaves_nothing(packed, runtime, elsewhere, target):
     runtime(target)
     result = packed("podman")
-    there = elsewhere()
+    there, before = elsewhere(), uses(target)
 
     report = verify_archive(there, result.packed.path, wanted=Wanted(runtime=target, resources=OFF))
 
@@ -212,6 +223,7 @@ def test_an_archive_is_verified_in_any_runtime_and_leaves_nothing(packed, runtim
     assert there.names() == ()
     assert imports(there) == []
     assert not list((there.settings.home / "images").glob("*"))
+    assert uses(target) <= before
 
 
 def test_on_this_machine_the_base_is_another_and_that_is_said(packed, elsewhere, actor, pythons):

@@ -17,7 +17,7 @@ from venvoy.actions.contain import Wanted, contain
 from venvoy.actions.create import Plan, create
 from venvoy.actions.freeze import PUBLIC, freeze
 from venvoy.actions.record import wanted
-from venvoy.actions.restore import How, Restored, described, restore
+from venvoy.actions.restore import How, Restored, described, from_bundle, restore
 from venvoy.errors import CommandFailed, EnvironmentExists, InvalidInput, RuntimeUnavailable
 from venvoy.formats.environment_yml import EnvironmentYml
 from venvoy.formats.pylock import PylockToml
@@ -550,3 +550,30 @@ def test_a_container_has_the_python_of_its_image(store, actor, lock):
     with pytest.raises(InvalidInput, match="/usr/bin/python3 is no version of Python"):
         restore(store, lock, name="there", actor=actor, how=How(python="/usr/bin/python3"), wanted=Wanted())
     assert not store.exists("there")
+
+
+@pytest.mark.parametrize("form", ["directory", "editable", "sdist", "archive"])
+def test_a_bundle_of_anybodys_has_nothing_built(store, actor, tmp_path, form):
+    """What is built runs what its maker wrote, and `verify` is for those who want to know whom they deal with."""
+    evil, ran = tmp_path / "files/evil", tmp_path / "ran"
+    evil.mkdir(parents=True)
+    (evil / "pyproject.toml").write_text(
+        '[project]\nname = "evil"\nversion = "1"\n'
+        '[build-system]\nrequires = []\nbuild-backend = "b"\nbackend-path = ["."]\n'
+    )
+    (evil / "b.py").write_text(f"open({str(ran)!r}, 'w')\n")
+    packed = {"path": "files/evil.tar.gz", "hashes": {"sha256": "0" * 64}}
+    said = {
+        "directory": {"version": "1", "directory": {"path": "files/evil"}},
+        "editable": {"version": "1", "directory": {"path": "files/evil", "editable": True}},
+        "sdist": {"version": "1", "sdist": {"name": "evil-1.tar.gz", **packed}},
+        "archive": {"version": "1", "archive": packed},
+    }[form]
+    lock = {"lock-version": "1.0", "created-by": "evil", "packages": [{"name": "evil", **said}]}
+    (tmp_path / "pylock.toml").write_text(tomli_w.dumps(lock))
+
+    with pytest.raises(InvalidInput, match="has evil built from its source"):
+        from_bundle(store, tmp_path, name="demo", actor=actor)
+
+    assert not ran.exists()
+    assert not store.exists("demo")

@@ -79,11 +79,13 @@ def manifest_with(change) -> bytes:
     return archive(GOOD, json.dumps(said).encode())
 
 
-def pax_bomb() -> bytes:
-    info, data = member("README.txt", GOOD["README.txt"])
+def pax_bomb(room: int = 0) -> bytes:
+    """With `room` the manifest announces a file that is as large: what is too much is not what there is in all."""
+    good = {**GOOD, "files/large": bytes(room)} if room else GOOD
+    info, data = member("README.txt", good["README.txt"])
     info.pax_headers = {"comment": "x" * 50_000_000}
-    others = [member(name, data) for name, data in GOOD.items() if name != "README.txt"]
-    return tarred(member(MANIFEST, announced(GOOD)), (info, data), *others)
+    others = [member(name, data) for name, data in good.items() if name != "README.txt"]
+    return tarred(member(MANIFEST, announced(good)), (info, data), *others)
 
 
 HOSTILE = {
@@ -120,7 +122,8 @@ HOSTILE = {
     "negative size": (lambda: manifest_with(lambda said: said["members"]["README.txt"].update(size=-1)), "nothing usable"),
     "more than any disk has": (lambda: manifest_with(lambda said: said["members"]["README.txt"].update(size=1 << 49)), "are free"),
     "hash of nothing": (lambda: manifest_with(lambda said: said["members"]["README.txt"].update(sha256="x")), "nothing usable"),
-    "bomb of headers": (pax_bomb, "more in it than its manifest says"),
+    "bomb of headers": (pax_bomb, "a header has 500000"),
+    "bomb of headers with room for it": (lambda: pax_bomb(60_000_000), "a header has 500000"),
     "bomb at the end": (lambda: archive(GOOD) + b"\0" * 80_000_000, "more in it|follows its end"),
     "empty": (lambda: b"", "no archive of venvoy|damaged"),
     "no tar": (lambda: os.urandom(100_000), "damaged|no archive"),

@@ -5,7 +5,10 @@ import json
 import re
 import subprocess
 import tarfile
+import threading
 import zipfile
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -243,3 +246,43 @@ def test_real_packages_are_kept_and_what_has_no_wheel_is_built(store, actor, tmp
     assert result["docopt"].source_sha256 == "49b3a825280bd66b3aa83585ef59c4a8c82f2c8a522dbe754a8bc8d08c85c491"
     assert result["markupsafe"].built == ""
     assert json.loads((folder_of(store, "real") / "manifest.json").read_text())["format"] == "venvoy-vendor-1"
+
+
+def test_the_wheel_of_another_commit_is_not_taken_for_it(vendored, make, wheelhouse, tmp_path):
+    """Most projects change their code more often than their version."""
+    repository = project(tmp_path / "git", "lab")
+
+    def commit(text: str) -> str:
+        build = repository / "build.py"
+        build.write_text(build.read_text().replace("f'{NAME}.py', '", f"f'{{NAME}}.py', '{text}"))
+        me = ("-c", "user.name=a", "-c", "user.email=a@b")
+        steps = (
+            ["init", "--quiet"],
+            ["add", "."],
+            [*me, "commit", "-qm", text],
+            ["update-server-info"],
+            ["rev-parse", "HEAD"],
+        )
+        for words in steps:
+            ran = subprocess.run(["git", *words], cwd=repository, check=True, capture_output=True, text=True)
+        return ran.stdout.strip()
+
+    handler = partial(SimpleHTTPRequestHandler, directory=str(repository.parent))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"git+http://127.0.0.1:{server.server_address[1]}/lab/.git"
+        env = make("demo")
+        first = commit("# one ")
+        install(env, f"lab @ {address}@{first}")
+        (before,) = [each for each in vendored(env).kept if each.name == "lab"]
+        again = vendored(env)
+        second = commit("# two ")
+        install(env, "--reinstall", f"lab @ {address}@{second}")
+
+        (now,) = [each for each in vendored(env).kept if each.name == "lab"]
+        server.shutdown()
+
+    assert again.new == 0
+    assert now.sha256 != before.sha256
+    with zipfile.ZipFile(now.file) as wheel:
+        assert wheel.read("lab.py").startswith(b"# two")

@@ -39,7 +39,7 @@ from .place import IMAGE
 from .r_repository import CONTRIB, CRAN, indexed
 from .signing import sign
 from .tiers import Tier
-from .unpacking import FORMAT, MANIFEST, SIGNATURE
+from .unpacking import FORMAT, MANIFEST, SIGNATURE, refuse_names
 from .vendor import Vendored, beside, requirements, vendor
 
 SUFFIX = ".venvoy.tar.zst"
@@ -356,13 +356,22 @@ def _of_repository(vendored: Vendored) -> Mapping[str, bytes]:
 
 
 def _history_members(history: History, locks: Iterable[str]) -> list[Member]:
-    """The log, the snapshots that it names, what is in the images of these, and the locks with the addresses."""
-    digests = sorted({each.snapshot for each in history.entries()})
-    texts = {f"history/snapshots/{each}.json": history.snapshot(each).encode() for each in digests}
-    for name in sorted({*map(history.based_on, digests)} - {""}):
-        texts[f"history/bases/{name.partition(':')[2]}.json"] = history.base(name).encode()
-    texts["history/log.jsonl"] = history.log.read_bytes()
-    texts |= {f"history/{lock}": (history.folder / lock).read_bytes() for lock in locks}
+    """The log, the snapshots that it names, what is in the images of these, and the locks with the addresses.
+
+    Raises InvalidInput for a record that is not as it was written: no import would take it.
+    """
+    with history.locked():  # kernels write into it at any time
+        if problem := next(iter(history.check()), None):
+            raise InvalidInput(
+                f"the record is not as it was written: {problem.message}",
+                hint="see all of it: venvoy history NAME --check",
+            )
+        digests = sorted({each.snapshot for each in history.entries()})
+        texts = {f"history/snapshots/{each}.json": history.snapshot(each).encode() for each in digests}
+        for name in sorted({*map(history.based_on, digests)} - {""}):
+            texts[f"history/bases/{name.partition(':')[2]}.json"] = history.base(name).encode()
+        texts["history/log.jsonl"] = history.log.read_bytes()
+        texts |= {f"history/{lock}": (history.folder / lock).read_bytes() for lock in locks}
     return [Member(name=name, data=text) for name, text in texts.items()]
 
 
@@ -405,7 +414,12 @@ def _named(env: Environment, notebooks: Sequence[Path], inputs: Sequence[Path]) 
     if not given:
         return []
     common = Path(os.path.commonpath([each.parent for each in given]))
-    return [Member(name=f"files/{each.relative_to(common).as_posix()}", path=each) for each in dict.fromkeys(given)]
+    named = {f"files/{each.relative_to(common).as_posix()}": each for each in given}
+    try:
+        refuse_names(named)
+    except InvalidInput as error:
+        raise InvalidInput(f"{error.message}: no archive can have it", hint="give the file another name") from error
+    return [Member(name=name, path=each) for name, each in named.items()]
 
 
 def _said(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -77,11 +77,11 @@ def save(
 
 @contextmanager
 def borrowed(
-    store: Store, found: Found, carried: ImageFile, *, reference: str, hears: Hears, keep: bool
+    store: Store, found: Found, carried: ImageFile, *, reference: str, hears: Hears, keep: Callable[[], bool]
 ) -> Iterator[Image]:
     """The image of a file that was checked, by its digest, in an engine.
 
-    What has to be brought for it goes again when the block fails, and without `keep` in any case.
+    What has to be brought for it goes again at the end of the block, unless `keep` says then that it is needed.
     """
     runtime = runtimes.get(found.name)
     if isinstance(runtime, SifRuntime):
@@ -90,12 +90,10 @@ def borrowed(
     else:
         assert isinstance(runtime, OciRuntime)  # noqa: S101  # there is no third kind of image
         image, new = oci_images.carried(store, runtime, carried, reference, hears.layers())
-    whole = False
     try:
         yield image
-        whole = True
     finally:
-        if new and not (whole and keep):
+        if new and not keep():
             _forget(store, runtime, image)
 
 

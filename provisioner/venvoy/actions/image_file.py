@@ -19,10 +19,13 @@ import zstandard
 from .. import files
 from ..errors import InvalidInput
 from ..model import OnProgress, Progress
+from ..tars import Header
 
 _KIND = "application/vnd.oci.image."
 _BLOCK = 1 << 20
 _LARGEST = 20_000_000
+_MOST = 10_000
+"""Files of an image as it is saved: its layers, and a few lists."""
 """Bytes of a manifest or a configuration; real ones have a thousandth of that."""
 _GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 _BROKEN = (OSError, ValueError, KeyError, IndexError, TypeError, AttributeError, EOFError, tarfile.TarError, zlib.error,
@@ -94,7 +97,7 @@ def _first(error: Exception) -> str:
 
 def _checked(file: Path, stack: ExitStack) -> _Image:
     archive = stack.enter_context(tarfile.open(file, "r:", tarinfo=_Plain))  # noqa: SIM115  # the stack does
-    image = _of_docker(_placed(archive))
+    image = _of_docker(_placed(archive, most=_MOST))
     for each in image.layers.values():
         _refuse_packed(each)
     same = _Digest()
@@ -226,15 +229,20 @@ class _Folder:
         return (self.path / name).is_file()
 
 
-def _placed(archive: tarfile.TarFile) -> _Tar:
-    return _Tar(archive, {str(PurePosixPath(each.name)): each for each in archive})
+def _placed(archive: tarfile.TarFile, *, most: int | None = None) -> _Tar:
+    found = {}
+    for number, each in enumerate(archive):
+        if number == most:
+            raise ValueError(f"it has more than {most} files")
+        found[str(PurePosixPath(each.name))] = each
+    return _Tar(archive, found)
 
 
 def _opened(source: Path, stack: ExitStack, settings: Mapping[str, Any] | None = None) -> _Image:
     if source.is_dir():
         place: _Place = _Folder(source)
     else:
-        place = _placed(stack.enter_context(tarfile.open(source)))  # noqa: SIM115  # the stack does
+        place = _placed(stack.enter_context(tarfile.open(source, tarinfo=Header)))  # noqa: SIM115  # the stack does
     if place.has("manifest.json"):
         return _of_docker(place)
     if place.has("index.json"):

@@ -115,6 +115,17 @@ def let_go(store: Store, name: str, before: Iterable[Environment] = ()) -> None:
                 _free(store, engine, name, digests)
 
 
+def forget(store: Store, runtime: str) -> None:
+    """Take back every use that was noted for environments of a store that goes."""
+    engine = runtimes.get(runtime)
+    if not isinstance(engine, OciRuntime):
+        return
+    with contextlib.suppress(CommandFailed, RuntimeUnavailable):
+        for tag in (each for said in listed(engine) for each in said.get("RepoTags") or ()):
+            if (use := _use(tag)) and _is_ours(store, use):
+                _taken(engine, tag)
+
+
 def _free(store: Store, runtime: OciRuntime, name: str, digests: Iterable[str]) -> None:
     wanted = {f"{USED}:{_ours(store, each)}-{name}" for each in digests}
     announced = tuple(f"{USED}:{_ours(store, each)}-_" for each in digests)

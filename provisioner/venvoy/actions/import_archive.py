@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+import shutil
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -109,9 +110,14 @@ def import_archive(
             _refuse_unfit(folder, manifest, interpreter(store, python))
         image = carried(manifest, folder)
         hears = Hears(on_line=on_line, on_progress=on_progress)
+        before = _generation(store, name)
+
+        def stands() -> bool:
+            return _generation(store, name) != before
+
         with (
-            placed(store, manifest, image, wanted, policy, archive=archive, hears=hears, keep=True) as place,
-            _record(store.history(name), folder / "history") as taken,
+            placed(store, manifest, image, wanted, policy, archive=archive, hears=hears, keep=stands) as place,
+            _record(store.history(name), folder / "history", stands) as taken,
         ):
             named = _repositories(manifest)
             places = tuple(each for each in named if trust_repositories or is_dated(store.settings, each))
@@ -223,25 +229,39 @@ def _unpacked(
         yield folder, unpack(archive, folder, allowed_signers=allowed, on_progress=on_progress)
 
 
+def _generation(store: Store, name: str) -> str | None:
+    """Which prefix is there under that name, None where none is that can be read."""
+    try:
+        return store.environment(name).generation
+    except VenvoyError:
+        return None
+
+
 @contextmanager
-def _record(history: History, carried: Path) -> Iterator[bool]:
-    """Take the archive's record over where there is none and it is whole; it goes again when the import fails."""
-    theirs = History(carried)
-    whole = (carried / "log.jsonl").exists() and not history.log.exists()
-    if whole:
-        files.private(history.log.parent)
+def _record(history: History, carried: Path, stands: Callable[[], bool]) -> Iterator[bool]:
+    """Take the archive's record over where there is none; it goes again when no environment comes to stand."""
+    taken = (carried / "log.jsonl").exists() and not history.log.exists() and _taken(history, carried)
+    try:
+        yield taken
+    except BaseException:
+        if taken and not stands():
+            files.remove(history.log.parent)
+        raise
+
+
+def _taken(history: History, carried: Path) -> bool:
+    """Whether it is that record which is there now. Raises InvalidInput for one that is not as it was written."""
+    files.private(history.log.parent)
+    with history.locked():
+        if history.log.exists():  # another import was quicker
+            return False
         for kept in sorted((*(carried / "snapshots").glob("*.json"), *(carried / "bases").glob("*.json"))):
             files.replace(history.log.parent / kept.relative_to(carried), kept.read_bytes())
         files.replace(history.log, (carried / "log.jsonl").read_bytes())
         if history.check():
             files.remove(history.log.parent)
-            raise InvalidInput(f"the record in {theirs.folder.name} is not as it was written")
-    try:
-        yield whole
-    except BaseException:
-        if whole:
-            files.remove(history.log.parent)
-        raise
+            raise InvalidInput(f"the record in {carried.name} is not as it was written")
+    return True
 
 
 def _keep_files(store: Store, env: Environment, unpacked: Path, manifest: Manifest) -> None:
@@ -315,8 +335,14 @@ def _bring(carried: Path, project: Path, manifest: Manifest) -> Path | None:
     if target.exists():
         target = project / f"files-{manifest.digest[:12]}"
     if not target.exists():
-        target.parent.mkdir(parents=True, exist_ok=True)
-        carried.rename(target)
+        aside = files.private(target.with_name(f".{target.name}-{manifest.digest[:12]}"))
+        try:
+            # projects may lie on another file system than what is unpacked
+            shutil.copytree(carried, aside, dirs_exist_ok=True)
+            aside.chmod(0o755)
+            aside.rename(target)
+        finally:
+            files.remove(aside)
     return target
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -87,13 +87,13 @@ def placed(
     *,
     archive: Path,
     hears: Hears,
-    keep: bool,
+    keep: Callable[[], bool],
 ) -> Iterator[Place | None]:
     """Have the place ready for as long as it takes; None for this machine.
 
     `wanted` None takes the runtime that the archive was packed from, or where that cannot be used the best of this
-    machine. An image that had to be brought goes again where the block fails, and without `keep`. Raises InvalidInput,
-    NotPermitted, RuntimeUnavailable, CommandFailed.
+    machine. An image that had to be brought goes again, unless `keep` says at the end that it is needed. Raises
+    InvalidInput, NotPermitted, RuntimeUnavailable, CommandFailed.
     """
     found = _runtime(manifest, wanted)
     if found is None:
@@ -146,7 +146,7 @@ def _brought(
     *,
     archive: Path,
     hears: Hears,
-    keep: bool,
+    keep: Callable[[], bool],
 ) -> Iterator[Image]:
     """The image that lies in the archive; what it is called there is anybody's word, its digest is not."""
     file = image.file

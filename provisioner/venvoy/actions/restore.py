@@ -12,7 +12,7 @@ from packaging.requirements import Requirement
 
 from ..errors import EnvironmentExists, InvalidInput
 from ..formats.conda_lock import CondaLock
-from ..formats.pylock import PylockToml
+from ..formats.pylock import PylockToml, parse
 from ..formats.reading import Read, read
 from ..formats.renv import RenvLock
 from ..inventory.dist_info import canonical
@@ -156,8 +156,13 @@ def _other_image(said: Read, env: Environment) -> Iterator[str]:
 def from_bundle(
     store: Store, folder: Path, *, name: str, actor: Actor, force: bool = False, how: How = USUAL_WAY
 ) -> Restored:
-    """The same from a folder with a lock and all its files beside it, without network."""
+    """The same from a folder with a lock and all its files beside it, without network.
+
+    It may be anybody's. Raises InvalidInput for a lock that would have something of it built.
+    """
     conda_lock, lock = folder / CondaLock().filename, folder / PylockToml().filename
+    if lock.exists():
+        _refuse_sources(lock)
     renv_lock = folder / RenvLock().filename
     if renv_lock.exists():
         how = replace(how, offline=True, stock=replace(how.stock, repository=folder / CRAN))
@@ -167,6 +172,15 @@ def from_bundle(
     stock = replace(how.stock, lock=lock if lock.exists() else None, channels=folder / CHANNELS)
     how = replace(how, offline=True, stock=stock, python=None)
     return restore(store, conda_lock, name=name, actor=actor, force=force, how=how)
+
+
+def _refuse_sources(lock: Path) -> None:
+    for each in parse(lock.read_text("utf-8"), lock.name).packages:
+        if each.vcs or each.directory or each.archive or each.sdist or not each.wheels:
+            raise InvalidInput(
+                f"{lock.name} has {each.name} built from its source, which would run what its maker wrote",
+                hint="what is packed has wheels alone; to build it all the same: venvoy restore pylock.toml",
+            )
 
 
 def _other(wanted: str, given: str) -> tuple[str, str] | None:

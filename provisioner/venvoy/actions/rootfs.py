@@ -13,16 +13,14 @@ from typing import IO
 
 from ..errors import InvalidInput
 from ..model import OnProgress, Progress
+from ..tars import Header
 from .image_file import Reading
 
 WHITEOUT = ".wh."
 OPAQUE = ".wh..wh..opq"
 """How a layer says that a file, or all of a folder, is gone (OCI image specification, "layer.md")."""
-_LONGEST_HEADER = 1 << 20
 _LINKS = 40
 """How many links a path may lead over, as for Linux."""
-_HEADERS = (tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE, tarfile.GNUTYPE_LONGNAME,
-            tarfile.GNUTYPE_LONGLINK)  # fmt: skip
 _BROKEN = (tarfile.TarError, EOFError, UnicodeError, ValueError, OverflowError)
 
 
@@ -49,17 +47,6 @@ def lay(image: Reading, folder: Path, *, on_progress: OnProgress | None = None) 
     return left_out
 
 
-class _Header(tarfile.TarInfo):
-    """A header of a layer; those that announce more of themselves than any real one are refused."""
-
-    @classmethod
-    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> _Header:
-        found = super().frombuf(buf, encoding, errors)
-        if found.type in _HEADERS and found.size > _LONGEST_HEADER:
-            raise ValueError(f"a header has {found.size} bytes")
-        return found
-
-
 @dataclass(frozen=True, slots=True)
 class _Laying:
     """One layer on its way into `root`, a path without links."""
@@ -70,7 +57,7 @@ class _Laying:
         own: set[Path] = set()
         folders: list[tuple[Path, tarfile.TarInfo]] = []
         left_out = 0
-        with tarfile.open(fileobj=stream, mode="r:", tarinfo=_Header, errorlevel=2) as tar:
+        with tarfile.open(fileobj=stream, mode="r:", tarinfo=Header, errorlevel=2) as tar:
             for entry in tar:
                 parts = _parts(entry.name)
                 if not parts:

@@ -17,6 +17,7 @@ from typing import Any, BinaryIO
 from .. import files
 from ..errors import InvalidInput
 from ..model import OnProgress, Progress
+from ..tars import Header
 from .signing import UNSIGNED, Signature, checked
 
 FORMAT = "venvoy-archive-1"
@@ -93,7 +94,7 @@ def unpack(
 def announced(file: Path) -> Manifest:
     """What the manifest of an archive says; nothing else of it is read. Raises InvalidInput."""
     try:
-        with _opened(file, whole=False) as stream, tarfile.open(fileobj=stream, mode="r|") as tar:  # type: ignore[call-overload]
+        with _opened(file, whole=False) as stream, tarfile.open(fileobj=stream, mode="r|", tarinfo=Header) as tar:  # type: ignore[call-overload]
             return _manifest(_content(tar, tar.next(), MANIFEST, _LONGEST_MANIFEST))
     except (tarfile.TarError, EOFError, UnicodeError, ValueError, OverflowError) as error:
         raise InvalidInput(f"{file} is damaged ({error})") from error
@@ -101,7 +102,7 @@ def announced(file: Path) -> Manifest:
 
 def _unpacked(stream: _Bounded, folder: Path, allowed: Path | None, on_progress: OnProgress | None) -> Manifest:
     try:
-        with tarfile.open(fileobj=stream, mode="r|", errorlevel=2) as tar:  # type: ignore[call-overload]
+        with tarfile.open(fileobj=stream, mode="r|", tarinfo=Header, errorlevel=2) as tar:  # type: ignore[call-overload]
             members = iter(tar)
             text = _content(tar, next(members, None), MANIFEST, _LONGEST_MANIFEST)
             manifest = _manifest(text)
@@ -201,12 +202,18 @@ def _manifest(text: bytes) -> Manifest:
         }
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise InvalidInput(f"its manifest cannot be read ({type(error).__name__}: {error})") from error
+    refuse_names(listed)
     for name, each in listed.items():
-        _checked_name(name)
         if not (type(each.size) is int and 0 <= each.size < 1 << 50 and _SHA256.fullmatch(str(each.sha256))):
             raise InvalidInput(f"its manifest says nothing usable of {name!r}")
-    _apart(listed)
     return Manifest(members=listed, said=said, digest=hashlib.sha256(text).hexdigest())
+
+
+def refuse_names(names: Mapping[str, object]) -> None:
+    """Raises InvalidInput for names that no archive may have: nobody could unpack it."""
+    for name in names:
+        _checked_name(name)
+    _apart(names)
 
 
 def _checked_name(name: str) -> None:

@@ -184,7 +184,8 @@ class _Shop:
             return self.as_wheel(package, file, built="sdist" if package.origin == "index" else "archive")
         match package.origin:
             case "vcs" | "archive":
-                return self.made(package, partial(pip.wheel, self.env.python, _requirement(package)), package.origin)
+                job = partial(pip.wheel, self.env.python, _requirement(package))
+                return replace(self.made(package, job, package.origin), source_sha256=_commit(package))
             case "local" | "editable":
                 return self.from_folder(package)
         return self.by_pip(package)
@@ -266,8 +267,16 @@ def _reusable(package: Package, before: dict[tuple[str, str], Kept]) -> Kept | N
     if package.origin in ("local", "editable"):
         place = files.named_by(package.url)
         return found if place.is_dir() and source_digest(place) == found.source_sha256 else None
-    sources = (found.sha256, found.source_sha256)
-    return found if not package.sha256 or package.sha256 in sources else None
+    if package.origin == "vcs":
+        return found if found.source_sha256 == _commit(package) else None
+    if not package.sha256:  # an index may have another file of that version by now
+        return found if _tree(found.file) == package.tree else None
+    return found if package.sha256 in (found.sha256, found.source_sha256) else None
+
+
+def _commit(package: Package) -> str:
+    """Stands for the source of what has no file: the sha256 of its address, which has the commit in it."""
+    return hashlib.sha256(package.url.encode()).hexdigest() if package.origin == "vcs" else ""
 
 
 def _has_file(package: Package, here: dict[str, str]) -> bool:

@@ -29,6 +29,7 @@ from ..model import OF_R, Actor, BaseChange, Environment, OnProgress, Package, P
 from ..process import OnLine
 from ..settings import Policy
 from ..store import Store, generation_folder
+from . import image_uses
 from .carried_images import Hears
 from .contain import Wanted
 from .diff import diff, normal
@@ -185,7 +186,7 @@ def verify_archive(
         except InvalidInput as error:
             return _refused(archive, error)
         hears = Hears(on_line=on_line, on_progress=on_progress)
-        with placed(store, manifest, image, wanted, policy, archive=archive, hears=hears, keep=False) as place:
+        with placed(store, manifest, image, wanted, policy, archive=archive, hears=hears, keep=lambda: False) as place:
             how = How(python=python, r=r, on_line=on_line)
             return _of_archive(store, archive, folder, manifest, place, how)
 
@@ -458,6 +459,9 @@ def _rebuilt(store: Store, bundle: Path, place: Place | None, how: How) -> _Agai
         except VenvoyError as error:
             failed = Deviation(level="L3", what=f"it cannot be made: {error.message}", found=error.hint)
             return _Again(made=False, said="making it anew", deviations=(failed,))
+        finally:
+            if place:
+                image_uses.forget(aside, place.runtime)
         return _Again(
             made=True,
             said=f"made anew with {made.speech} from what is kept, {_by(made)} offline: {looked}",

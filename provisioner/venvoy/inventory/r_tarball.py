@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import IO
 
 from ..errors import InvalidInput
+from ..tars import Header
 from .description import parsed
 from .r_files import Build
 
@@ -65,7 +66,7 @@ def build(file: Path) -> Build:
 def opened(file: Path) -> Iterator[tarfile.TarFile]:
     """Raises InvalidInput for what is no tar, then or while it is read."""
     try:
-        with tarfile.open(file, "r|gz") as tar:
+        with tarfile.open(file, "r|gz", tarinfo=Header) as tar:
             yield tar
     except _BROKEN as error:
         raise InvalidInput(f"{file} is no R package: {error}") from error
