@@ -11,14 +11,14 @@ import re
 import secrets
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from . import cancelling, containers, files
 from .containers import ENGINES, NETWORKS
-from .errors import EnvironmentNotFound, InvalidInput
+from .errors import EnvironmentNotFound, InvalidInput, VenvoyError
 from .history import History
 from .jobs import Jobs
 from .model import Container, Environment, Image, Language, Repository
@@ -188,6 +188,10 @@ class Store:
         leaves the old environment, a crash after it the new one, which the next look finishes (`_roll_forward`).
         What the old one leaves behind is for `tidy`; with `keep` it stays, whole, as the first of `kept`.
         """
+        if not generation_folder(env.prefix, env.generation or "").is_dir():
+            raise VenvoyError(
+                f"what {env.name!r} was to stand on is gone: another command was quicker", hint="look, then try again"
+            )
         cancelling.too_late()  # what is committed is recorded as well
         folder = self.folder(env.name)
         config = folder / "config.yaml"
@@ -332,6 +336,20 @@ class Store:
         """Keep everybody else from changing the environment while it is built, installed into or removed."""
         with files.locked(self._lock(name), timeout=timeout):
             yield
+
+    def again(self, env: Environment) -> Environment:
+        """The same as it stands by now: who has waited for it may find another image, or another prefix.
+
+        Raises EnvironmentNotFound.
+        """
+        now = self.environment(env.name)
+        return replace(
+            env,
+            container=now.container,
+            generation=now.generation,
+            python_version=now.python_version,
+            r_version=now.r_version,
+        )
 
     def busy(self, name: str) -> bool:
         """Whether somebody holds the environment right now."""

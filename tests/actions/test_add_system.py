@@ -159,6 +159,14 @@ def test_they_are_in_a_new_image_that_is_on_record_and_can_be_left_again(env, st
     assert "system_packages" not in said(store)
 
 
+def test_two_who_add_at_once_take_nothing_from_each_other(env, store, actor):
+    """Each has read the environment before it waits for the other."""
+    add_system(store, env, ("hello",), actor=actor)
+    add_system(store, env, ("farewell",), actor=actor)
+
+    assert store.environment("demo").container.image.system_packages == ("farewell", "hello")
+
+
 def test_a_point_before_both_a_package_and_an_image_is_gone_back_to_and_forth(env, store, actor):
     history = store.history("demo")
     install(store, env, ("marker==1.0",), actor=actor)

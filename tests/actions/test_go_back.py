@@ -1,6 +1,7 @@
 """Back to an earlier state, in place, and back from there."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,7 +21,7 @@ from venvoy.actions.points import point
 from venvoy.actions.prune import prunable, prune
 from venvoy.actions.record import wanted
 from venvoy.actions.undo import undo
-from venvoy.errors import CommandFailed, EnvironmentExists, InvalidInput
+from venvoy.errors import CommandFailed, EnvironmentExists, InvalidInput, VenvoyError
 from venvoy.store import generation_folder
 
 
@@ -71,6 +72,30 @@ def test_its_programs_run_from_the_prefix_that_it_always_had(env, back):
     script = env.prefix / "bin/alpha"
     assert script.read_text().splitlines()[0] == f"#!{env.prefix}/bin/python"
     assert generation_folder(env.prefix, env.generation).is_dir()
+
+
+def test_what_another_command_has_put_there_meanwhile_is_left(env, back, installed, store, actor):
+    """What is decided before the lock is had is not true any more when it is."""
+    stale = store.environment("demo")
+    back("2")
+    target = point(store.history("demo"), "4", look=lambda: observe(store, stale))
+
+    with pytest.raises(VenvoyError, match="was changed while this waited"):
+        go_back(store, stale, target, actor=actor)
+
+    assert installed() == {"alpha": "1.0"}
+    assert check(store, store.environment("demo")) == ()
+
+
+def test_a_prefix_that_is_gone_is_not_swapped_in(env, back, installed, store):
+    stale = store.environment("demo")
+    back("2")
+    shutil.rmtree(generation_folder(stale.prefix, stale.generation))
+
+    with pytest.raises(VenvoyError, match="is gone"):
+        store.commit(stale, {})
+
+    assert installed() == {"alpha": "1.0"}
 
 
 def test_the_prefix_before_is_kept_and_undo_swaps_it_back_without_building(env, back, installed, store, actor):

@@ -176,6 +176,20 @@ def test_a_kernel_that_cannot_start_again_is_declared_dead(
 
 
 @pytest.mark.everywhere
+def test_a_kernel_that_jupyter_has_given_up_is_ended_by_its_shim(
+    environment: Make, start: Start, left: Left, lives: Lives, eventually: Start
+) -> None:
+    """After five seconds that a SIGKILL did not end it Jupyter waits no more, and cleans up."""
+    live = start(environment())
+    shim, kernel = live.shim, live.pid
+
+    asyncio.run(live.manager.provisioner.cleanup(restart=False))
+
+    eventually(lambda: not [pid for pid in (shim, kernel) if lives(pid)])
+    eventually(lambda: not left())
+
+
+@pytest.mark.everywhere
 @pytest.mark.parametrize("code", ["print('on', flush=True)", *BUSY.values(), DEAF], ids=["idle", *BUSY, "deaf"])
 def test_a_shutdown_leaves_nothing(
     environment: Make, start: Start, sessions: Start, left: Left, lives: Lives, eventually: Start, code: str

@@ -35,7 +35,7 @@ PYTHONS = {
 }
 LOOKS = """
 count=0
-for each in /tmp/* /var/tmp/*; do [ ! -e $each ] || count=$((count + 1)); done
+for each in /tmp/canary* /var/tmp/canary*; do [ ! -e $each ] || count=$((count + 1)); done
 case $* in *distributions.py) echo '[]'; exit ;; esac
 printf '{"path": "/usr/bin/python3", "version": "3.11.%s", "abi": "cp311", "platform": "linux-x86_64", "libc": "glibc-2.36", "digest": ""}' $count
 echo
@@ -131,7 +131,7 @@ def test_a_python_that_looks_around_finds_nothing_of_this_machine(
         pytest.skip(f"{runtime} cannot be used here: {detected.named(runtime).problem}")
     file = _tiny(tmp_path, LOOKS)
 
-    with tempfile.NamedTemporaryFile(dir="/tmp"):
+    with tempfile.NamedTemporaryFile(dir="/tmp", prefix="canary"):
         kind, container = contain(store, Wanted(runtime=runtime, image=str(file), home=False), Policy())
         env = Environment(name="evil", prefix=NOWHERE, runtime=kind, created=NOW, container=container)
         base = image_base(store, env)

@@ -3,6 +3,7 @@
 import errno
 import hashlib
 import os
+import shutil
 import subprocess
 import threading
 from collections.abc import Callable
@@ -463,7 +464,7 @@ def test_what_finds_no_room_is_recorded_as_the_cells_doing_when_there_is_some(
     monkeypatch: Any,
 ) -> None:
     monkeypatch.setattr(attendant, "AGAIN", 0.5)
-    wheels.add("patient")
+    wheels.add("roomless")
     refused: list[str] = []
 
     def full(*words: Any, **said: Any) -> Any:
@@ -475,11 +476,11 @@ def test_what_finds_no_room_is_recorded_as_the_cells_doing_when_there_is_some(
     live = start(env)
     live.run("1")
     monkeypatch.setattr(attendant, "note", full)
-    live.run(f"%pip install {offline} patient")
+    live.run(f"%pip install {offline} roomless")
     eventually(told)
 
     (entry,) = told()
-    assert (entry.actor.kind, _names(entry), len(refused)) == ("cell", [("install", ("patient",))], 3)
+    assert (entry.actor.kind, _names(entry), len(refused)) == ("cell", [("install", ("roomless",))], 3)
 
 
 def test_a_file_server_that_does_not_answer_for_a_moment_ends_no_recording(
@@ -520,6 +521,27 @@ def test_while_a_venvoy_command_is_at_work_the_record_waits_for_it(
 
     assert meanwhile == ()
     assert _names(told()[0]) == [("install", ("patient",))]
+
+
+def test_what_is_asked_while_an_installer_is_at_work_makes_nothing_half_a_state(
+    env: Environment, start: Start, told: Told, eventually: Start
+) -> None:
+    live = start(env)
+    live.run("1")
+    site = inventory.site_folders(env.prefix)[0]
+    for name in ("halfone", "halftwo"):
+        info = site / f"{name}-1.0.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+        (info / "RECORD").write_text("")
+        live.run("%env-history")
+    eventually(told)
+
+    (entry,) = told()
+    assert entry.actor.kind == "terminal"
+    for name in ("halfone", "halftwo"):
+        shutil.rmtree(site / f"{name}-1.0.dist-info")
+    eventually(lambda: len(told()) == 2)
 
 
 def test_two_kernels_and_a_terminal_at_once_lose_nothing(

@@ -45,6 +45,7 @@ def add_system(
     words = checked(packages)
     _refuse(env)
     with store.held(env.name):
+        env = store.again(env)
         image = container_of(env).image
         system = _system(env, contents_of(store, env))
         built = _built(store, env, image, installing(system, words), on_line)
@@ -64,6 +65,7 @@ def remove_system(
     names = frozenset(map(name_of, checked(packages)))
     _refuse(env)
     with store.held(env.name):
+        env = store.again(env)
         image = container_of(env).image
         if missing := sorted(names.difference(map(name_of, image.system_packages))):
             raise InvalidInput(

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from .. import cancelling
 from ..engine.request import name_in
-from ..errors import CommandFailed, EnvironmentExists, RuntimeUnavailable
+from ..errors import CommandFailed, EnvironmentExists, RuntimeUnavailable, VenvoyError
 from ..formats.environment_yml import requirement as pin
 from ..formats.snapshot_json import digest
 from ..history import Entry, Event
@@ -83,7 +83,7 @@ def go_back(
     if same_prefix(store, env, then, changes):
         returned = _on_its_image(store, env, then, actor=actor, asked=asked, event=event)
     elif kept:
-        returned = _swapped(store, kept, actor=actor, asked=asked, event=event)
+        returned = _swapped(store, env, kept, actor=actor, asked=asked, event=event)
     else:
         fill = _filler(store, env, point, actor, on_line, on_progress)
         returned = _built(store, then, point, fill, actor=actor, asked=asked, event=event, on_line=on_line)
@@ -152,18 +152,28 @@ def locked_at(store: Store, env: Environment, snapshot: Snapshot) -> Snapshot | 
     return lock
 
 
-def _swapped(store: Store, kept: Environment, *, actor: Actor, asked: tuple[Asked, ...], event: Event) -> Environment:
+def _swapped(
+    store: Store, env: Environment, kept: Environment, *, actor: Actor, asked: tuple[Asked, ...], event: Event
+) -> Environment:
     with store.held(kept.name), cancelling.whole():
+        _refuse_moved(store, env)
         store.commit(kept, store.texts(kept), keep=True)
         _trim(store, kept.name)
         note(store, kept, actor=actor, asked=asked, event=event)
     return kept
 
 
+def _refuse_moved(store: Store, env: Environment) -> None:
+    """Raise VenvoyError where another command has put something else in its place since it was decided what to do."""
+    if store.again(env) != env:
+        raise VenvoyError(f"{env.name!r} was changed while this waited for it", hint="look, then try again")
+
+
 def _on_its_image(
     store: Store, env: Environment, then: Environment, *, actor: Actor, asked: tuple[Asked, ...], event: Event
 ) -> Environment:
     with store.held(env.name), cancelling.whole():
+        _refuse_moved(store, env)
         moved = stand_on(store, env, then)
         note(store, moved, actor=actor, asked=(*asked, *asked_of_system(store, env, then)), event=event)
         cancelling.too_late()

@@ -66,6 +66,7 @@ def install(
         raise InvalidInput(f"{env.name!r} is a venv, and takes no conda packages: {', '.join(specs)}")
     entry = None
     with store.held(env.name):
+        env = store.again(env)
         if specs:
             names = tuple(sorted(map(name_in, specs)))
             source = conda.source((*channels, *env.channels, *conda.named_in(specs)), prefix=env.prefix)
@@ -109,12 +110,12 @@ def remove(
         refuse_without_r(env)
     if env.language == "r" or by_r:
         with store.held(env.name):
-            return r_remove(store, env.speaking("r"), names, actor=actor, on_line=on_line)
+            return r_remove(store, store.again(env).speaking("r"), names, actor=actor, on_line=on_line)
     installed = observe(store, env).packages
     there = {each.name: each.ecosystem for each in installed if each.ecosystem not in OF_R}
     if named_in_r := tuple(each for each in names if canonical(each) not in there and _of_r(each, installed)):
         with store.held(env.name):
-            entry = r_remove(store, env.speaking("r"), named_in_r, actor=actor, on_line=on_line)
+            entry = r_remove(store, store.again(env).speaking("r"), named_in_r, actor=actor, on_line=on_line)
         rest = tuple(each for each in names if each not in named_in_r)
         return (remove(store, env, rest, actor=actor, on_line=on_line) or entry) if rest else entry
     by_conda = tuple(sorted(each.lower() for each in names if there.get(each.lower()) == "conda"))
@@ -125,6 +126,7 @@ def remove(
         )
     entry = None
     with store.held(env.name):
+        env = store.again(env)
         if by_conda:
             source = conda.source(env.channels, prefix=env.prefix)
             request = Request(verb="change", source=source, names=by_conda, command=actor.command)
@@ -167,7 +169,7 @@ def _into_library(
         )
     refuse_read_only(env)
     with store.held(env.name):
-        return r_install(store, env, specs, actor=actor, on_line=on_line)
+        return r_install(store, store.again(env), specs, actor=actor, on_line=on_line)
 
 
 def forget(store: Store, name: str, names: Iterable[str]) -> None:

@@ -124,7 +124,7 @@ class Attendant:
         the new one.
         """
         if self.recording and not self._installing:
-            self._write()
+            self._write_what_is_whole()
         if not self._used:
             self._remember()
         return self._used
@@ -208,7 +208,7 @@ class Attendant:
     def _answer(self, message: Message, say: Say) -> None:
         # What cells did before is written first, so that it is known as theirs and seen in the answer.
         if self.recording and not self._installing:
-            self._write()
+            self._write_what_is_whole()
         try:
             answer(self._context(message), message, say)
         except VenvoyError as error:
@@ -361,9 +361,18 @@ class Attendant:
                 self._stamp = stamp
                 self._pending = self._pending or _Pending(since=0)
                 self._pending.since = time.monotonic()
-            still = self._pending is not None and time.monotonic() - self._pending.since >= self._patience()
-            due = still and not self._installing
+            due = self._still() and not self._installing
         if due and not inventory.unsettled(self.env.prefix, now=time.time_ns()):
+            self._write()
+
+    def _still(self) -> bool:
+        return self._pending is not None and time.monotonic() - self._pending.since >= self._patience()
+
+    def _write_what_is_whole(self) -> None:
+        """Write now what a cell has told; what nobody has may be half done, and is left until it stands still."""
+        with self._lock:
+            told, still = self._pending is not None and self._pending.actor.kind == "cell", self._still()
+        if told or (still and not inventory.unsettled(self.env.prefix, now=time.time_ns())):
             self._write()
 
     def _write(self, *, final: bool = False) -> None:
@@ -390,7 +399,7 @@ class Attendant:
         except TimeoutError:
             # A `venvoy` command is at work in this environment; it records by itself, and we look again after it.
             self._later(pending, since=time.monotonic())
-        except OSError:
+        except (VenvoyError, OSError):
             self._later(pending, since=time.monotonic() + AGAIN)
             raise
 

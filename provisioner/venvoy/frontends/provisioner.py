@@ -313,6 +313,10 @@ class EnvironmentProvisioner(LocalProvisioner):
     async def cleanup(self, restart: bool = False) -> None:  # noqa: FBT001, FBT002  # Jupyter's signature
         """Write the final state and leave nothing behind; on a restart the session stays."""
         self._restarting = restart
+        # A kernel that would not die for so long that Jupyter gave it up is still held by its shim, which ends it.
+        shim, self._shim = self._shim, None
+        if shim is not None:
+            await asyncio.to_thread(shim.let_go)
         if not restart:
             self._return_ports()
             await asyncio.to_thread(self._leave)
