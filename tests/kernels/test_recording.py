@@ -523,7 +523,7 @@ def test_while_a_venvoy_command_is_at_work_the_record_waits_for_it(
     assert _names(told()[0]) == [("install", ("patient",))]
 
 
-def test_what_is_asked_while_an_installer_is_at_work_makes_nothing_half_a_state(
+def test_a_save_while_an_installer_is_at_work_makes_nothing_half_a_state(
     env: Environment, start: Start, told: Told, eventually: Start
 ) -> None:
     live = start(env)
@@ -534,7 +534,7 @@ def test_what_is_asked_while_an_installer_is_at_work_makes_nothing_half_a_state(
         info.mkdir()
         (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
         (info / "RECORD").write_text("")
-        live.run("%env-history")
+        live.manager.provisioner.attendant.used()
     eventually(told)
 
     (entry,) = told()

@@ -208,7 +208,7 @@ class Attendant:
     def _answer(self, message: Message, say: Say) -> None:
         # What cells did before is written first, so that it is known as theirs and seen in the answer.
         if self.recording and not self._installing:
-            self._write_what_is_whole()
+            self._write()
         try:
             answer(self._context(message), message, say)
         except VenvoyError as error:
