@@ -166,7 +166,7 @@ def _sweep(runtime: Path) -> None:
 def _host(session: Session) -> str:
     """The machine that a session is on, "" where nobody has said."""
     try:
-        return str(_message(files.content(session.folder / "note.json")).get("host", ""))
+        return str(_note(session).get("host", ""))
     except (OSError, ValueError):
         return ""
 
@@ -186,9 +186,14 @@ def _attended(session: Session) -> bool | None:
     return True
 
 
+def _note(session: Session) -> Message:
+    """What `Session.note` has written. Raises OSError, ValueError."""
+    return _message(files.content(session.folder / "note.json"))
+
+
 def _noted(session: Session) -> Iterator[Running]:
     try:
-        said = _message(files.content(session.folder / "note.json"))
+        said = _note(session)
         yield Running(environment=str(said["environment"]), notebook=str(said["notebook"]), session=session)
     except (OSError, ValueError, KeyError):
         return

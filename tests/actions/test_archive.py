@@ -217,7 +217,7 @@ def test_what_fails_when_the_environment_stands_takes_nothing_from_it(packed, el
         raise OSError(errno.EDQUOT, os.strerror(errno.EDQUOT))
 
     with monkeypatch.context() as then:
-        then.setattr(shutil, "copytree", full)
+        then.setattr(shutil, "move", full)
         with pytest.raises(OSError, match="quota"):
             import_archive(there, file, actor=actor)
 

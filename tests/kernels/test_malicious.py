@@ -11,6 +11,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from venvoy.actions.bases import image_base
 from venvoy.actions.contain import Wanted, contain
 from venvoy.actions.create import Plan, create
 from venvoy.errors import RuntimeUnavailable, VenvoyError
-from venvoy.model import Actor, Environment
+from venvoy.model import Actor, Container, Environment
 from venvoy.runtimes.inside import NOWHERE
 from venvoy.settings import Policy
 
@@ -89,6 +90,18 @@ def unmade(store: Any, runtime: str, tmp_path: Path) -> Iterator[None]:
         assert not listed
 
 
+@pytest.fixture
+def tiny(detected: Any, runtime: str, tmp_path: Path) -> Callable[[str], Path]:
+    """An image whose python3 is that script, for a runtime that can be used."""
+    if not detected.named(runtime).usable:
+        pytest.skip(f"{runtime} cannot be used here: {detected.named(runtime).problem}")
+    return partial(_tiny, tmp_path)
+
+
+def _contained(store: Any, runtime: str, file: Path) -> tuple[str, Container]:
+    return contain(store, Wanted(runtime=runtime, image=str(file), home=False), Policy())
+
+
 def _memory(*, peak: bool) -> int:
     """What this process has in memory, or had at most since it was asked what it has, in KiB."""
     if not peak:
@@ -101,14 +114,12 @@ def _memory(*, peak: bool) -> int:
 @pytest.mark.usefixtures("unmade")
 @pytest.mark.parametrize("harm", PYTHONS)
 def test_a_python_that_is_none_is_refused_in_one_sentence(
-    detected: Any, store: Any, actor: Actor, runtime: str, tmp_path: Path, harm: str
+    store: Any, actor: Actor, runtime: str, tiny: Callable[[str], Path], harm: str
 ) -> None:
-    if not detected.named(runtime).usable:
-        pytest.skip(f"{runtime} cannot be used here: {detected.named(runtime).problem}")
-    file = _tiny(tmp_path, PYTHONS[harm])
+    file = tiny(PYTHONS[harm])
 
     def made() -> None:
-        kind, container = contain(store, Wanted(runtime=runtime, image=str(file), home=False), Policy())
+        kind, container = _contained(store, runtime, file)
         create(store, Plan(name="evil", runtime=kind, container=container), actor=actor)
 
     before = _memory(peak=False)
@@ -124,15 +135,13 @@ def test_a_python_that_is_none_is_refused_in_one_sentence(
 @pytest.mark.contained("docker", "podman", "apptainer")
 @pytest.mark.usefixtures("unmade")
 def test_a_python_that_looks_around_finds_nothing_of_this_machine(
-    detected: Any, store: Any, runtime: str, tmp_path: Path
+    store: Any, runtime: str, tiny: Callable[[str], Path]
 ) -> None:
     """Where users have no folder for what runs, the keys and sockets of their kernels lie in /tmp."""
-    if not detected.named(runtime).usable:
-        pytest.skip(f"{runtime} cannot be used here: {detected.named(runtime).problem}")
-    file = _tiny(tmp_path, LOOKS)
+    file = tiny(LOOKS)
 
     with tempfile.NamedTemporaryFile(dir="/tmp", prefix="canary"):
-        kind, container = contain(store, Wanted(runtime=runtime, image=str(file), home=False), Policy())
+        kind, container = _contained(store, runtime, file)
         env = Environment(name="evil", prefix=NOWHERE, runtime=kind, created=NOW, container=container)
         base = image_base(store, env)
 
@@ -156,11 +165,9 @@ create(store, Plan(name="evil", runtime=kind, container=container), actor=Actor(
 @pytest.mark.contained("docker", "podman", "apptainer")
 @pytest.mark.usefixtures("unmade")
 def test_a_python_that_never_answers_is_left_alone_by_an_interrupt(
-    detected: Any, runtime: str, tmp_path: Path, eventually: Start
+    runtime: str, tiny: Callable[[str], Path], eventually: Start
 ) -> None:
-    if not detected.named(runtime).usable:
-        pytest.skip(f"{runtime} cannot be used here: {detected.named(runtime).problem}")
-    file = _tiny(tmp_path, "trap '' TERM INT\nwhile :; do sleep 1; done")
+    file = tiny("trap '' TERM INT\nwhile :; do sleep 1; done")
     argv = [sys.executable, "-c", _MAKES, runtime, str(file)]
     with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
         assert child.stdout.readline() == "ready\n", child.stderr.read()

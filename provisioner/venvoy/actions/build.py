@@ -100,13 +100,12 @@ def build(store: Store, env: Environment, wished: Wished, *, actor: Actor, on_li
 
 def _make_room(runtime: OciRuntime, tag: str) -> None:
     """Take the name from what has it: Podman would add to a list of images that has it, and give the old ones out."""
-    for words in (("manifest", "exists"), ("manifest", "rm")):
-        try:
-            process.run(runtime.asked(*words, tag))
-        except CommandFailed:  # none, or one for a single platform
-            with contextlib.suppress(CommandFailed):
-                process.run(runtime.asked("untag", tag))
-            return
+    with contextlib.suppress(CommandFailed):  # there is none, or an image for a single platform
+        process.run(runtime.asked("manifest", "exists", tag))
+        process.run(runtime.asked("manifest", "rm", tag))
+        return
+    with contextlib.suppress(CommandFailed):
+        process.run(runtime.asked("untag", tag))
 
 
 def _ground(store: Store, env: Environment, found: Found, runtime: OciRuntime, on_line: OnLine | None) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from .. import files, process, runtimes
+from .. import process, runtimes
 from ..errors import CommandFailed
 from ..model import Environment, Image, OnProgress
 from ..process import OnLine
@@ -22,7 +22,7 @@ from ..store import Store
 from . import image_file, oci_images, rootfs, sif_images
 from .detect import Found
 from .image_file import ImageFile
-from .image_uses import renounce
+from .image_uses import remove_sif, renounce
 from .layers import Layers
 from .registries import DIGEST
 
@@ -119,9 +119,7 @@ def _settings(runtime: SifRuntime, file: Path, numbers: Sequence[str]) -> Mappin
 
 def _forget(store: Store, runtime: SifRuntime | OciRuntime, image: Image) -> None:
     if isinstance(runtime, SifRuntime):
-        file = sif_images.file_of(image)
-        files.remove(file)
-        files.remove(file.with_suffix(".json"))
+        remove_sif(sif_images.file_of(image))
         return
     with contextlib.suppress(CommandFailed):  # somebody has begun to use it
         renounce(store, runtime, image)

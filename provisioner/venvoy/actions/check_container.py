@@ -108,7 +108,8 @@ def is_other(env: Environment, found: Found) -> bool:
     return layers and (container.engine, container.rootless) != (found.engine, found.rootless)
 
 
-def _kind(engine: Container | Found) -> str:
+def kind_of(engine: Container | Found) -> str:
+    """What decides over who the user is inside, in words."""
     return f"{engine.engine.capitalize()} {'without' if engine.rootless else 'with'} root"
 
 
@@ -120,7 +121,7 @@ def _of_image(env: Environment, found: Found, *, whole: bool = True) -> Iterator
         yield Finding(code="runtime-unusable", message=f"{found.name} cannot be used: {problem}", mend=found.cure)
         return
     if is_other(env, found):
-        message = f"{env.name!r} was made for {_kind(container_of(env))}, and {found.name} is {_kind(found)} now"
+        message = f"{env.name!r} was made for {kind_of(container_of(env))}, and {found.name} is {kind_of(found)} now"
         yield Finding(code="runtime-other", message=message, mend=mend)
     try:
         here = image_is_here(env)

@@ -24,9 +24,9 @@ from ..tars import Header
 _KIND = "application/vnd.oci.image."
 _BLOCK = 1 << 20
 _LARGEST = 20_000_000
+"""Bytes of a manifest or a configuration; real ones have a thousandth of that."""
 _MOST = 10_000
 """Files of an image as it is saved: its layers, and a few lists."""
-"""Bytes of a manifest or a configuration; real ones have a thousandth of that."""
 _GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 _BROKEN = (OSError, ValueError, KeyError, IndexError, TypeError, AttributeError, EOFError, tarfile.TarError, zlib.error,
            zstandard.ZstdError)  # fmt: skip

@@ -78,10 +78,9 @@ def announce(store: Store, runtime: OciRuntime, image: Image) -> None:
 def renounce(store: Store, runtime: OciRuntime, image: Image) -> None:
     """Take back what was announced of it. Raises CommandFailed."""
     announced = f"{USED}:{_ours(store, image.digest)}-_"
-    for said in listed(runtime):
-        for name in said.get("RepoTags") or ():
-            if name.startswith(announced):
-                process.run(runtime.forget(name))
+    for name in _tags(runtime):
+        if name.startswith(announced):
+            process.run(runtime.forget(name))
 
 
 def keep(store: Store, env: Environment) -> None:
@@ -121,7 +120,7 @@ def forget(store: Store, runtime: str) -> None:
     if not isinstance(engine, OciRuntime):
         return
     with contextlib.suppress(CommandFailed, RuntimeUnavailable):
-        for tag in (each for said in listed(engine) for each in said.get("RepoTags") or ()):
+        for tag in _tags(engine):
             if (use := _use(tag)) and _is_ours(store, use):
                 _taken(engine, tag)
 
@@ -129,7 +128,7 @@ def forget(store: Store, runtime: str) -> None:
 def _free(store: Store, runtime: OciRuntime, name: str, digests: Iterable[str]) -> None:
     wanted = {f"{USED}:{_ours(store, each)}-{name}" for each in digests}
     announced = tuple(f"{USED}:{_ours(store, each)}-_" for each in digests)
-    for tag in (each for said in listed(runtime) for each in said.get("RepoTags") or ()):
+    for tag in _tags(runtime):
         use = _use(tag)
         if use and _is_ours(store, use) and (tag.startswith(announced) or (use["name"] == name and tag not in wanted)):
             _taken(runtime, tag)
@@ -156,6 +155,12 @@ def sif_note(file: Path) -> Mapping[str, Any]:
     except (OSError, ValueError):
         return {}
     return said if isinstance(said, dict) else {}
+
+
+def remove_sif(file: Path) -> None:
+    """Remove a SIF of ours, with what was noted of it."""
+    files.remove(file)
+    files.remove(file.with_suffix(".json"))
 
 
 # --- looking ---------------------------------------------------------------------------------------------------------
@@ -226,6 +231,11 @@ def listed(runtime: OciRuntime) -> list[Mapping[str, Any]]:
     except CommandFailed:  # one went meanwhile
         return [each for digest in digests for each in _one(runtime, digest)]
     return said
+
+
+def _tags(runtime: OciRuntime) -> tuple[str, ...]:
+    """Every name of the images that have one of ours."""
+    return tuple(each for said in listed(runtime) for each in said.get("RepoTags") or ())
 
 
 def _one(runtime: OciRuntime, digest: str) -> list[Mapping[str, Any]]:
@@ -342,8 +352,7 @@ def _in_ours(store: Store, image: Held) -> bool:
 
 def _removed(image: Held) -> bool:
     if image.file is not None:
-        files.remove(image.file)
-        files.remove(image.file.with_suffix(".json"))
+        remove_sif(image.file)
         return True
     runtime = runtimes.get(image.runtime)
     assert isinstance(runtime, OciRuntime)  # noqa: S101  # only those have images that are no files
@@ -363,14 +372,17 @@ def _sweep(store: Store, runtime: OciRuntime) -> None:
         digest = f"sha256:{str(said['Id']).removeprefix('sha256:')}"
         for tag in said.get("RepoTags") or ():
             use = _use(tag)
-            if not use or not _is_ours(store, use) or (use["name"] and store.busy(use["name"])):
-                continue
-            if digest not in _needed(store, use["name"]) if use["name"] else not _is_fresh(use):
+            if use and _is_ours(store, use) and not _holds(store, use, digest):
                 _taken(runtime, tag)
 
 
-def _needed(store: Store, name: str) -> set[str]:
-    return {each.container.image.digest for each in _standing(store, name) if each.container}
+def _holds(store: Store, use: Mapping[str, str], digest: str) -> bool:
+    """Whether that use of ours is one: of an environment that stands on the image, or is being made or changed."""
+    if not use["name"]:
+        return _is_fresh(use)
+    if store.busy(use["name"]):
+        return True
+    return any(each.container.image.digest == digest for each in _standing(store, use["name"]) if each.container)
 
 
 def _taken(runtime: OciRuntime, name: str) -> bool:

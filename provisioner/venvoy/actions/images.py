@@ -16,6 +16,7 @@ from ..store import Store
 from . import oci_images, sif_images
 from .detect import Found
 from .image_named import file_named
+from .image_uses import remove_sif
 from .layers import Layers
 
 
@@ -93,5 +94,4 @@ def let_go(store: Store, runtime: str, image: Image) -> None:
     if isinstance(engine, OciRuntime):
         process.run(engine.forget(image.kept))
     elif image.file and image.file.parent == store.images:
-        files.remove(image.file)
-        files.remove(image.file.with_suffix(".json"))
+        remove_sif(image.file)

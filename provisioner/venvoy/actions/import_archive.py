@@ -335,11 +335,11 @@ def _bring(carried: Path, project: Path, manifest: Manifest) -> Path | None:
     if target.exists():
         target = project / f"files-{manifest.digest[:12]}"
     if not target.exists():
-        aside = files.private(target.with_name(f".{target.name}-{manifest.digest[:12]}"))
+        target.parent.mkdir(parents=True, exist_ok=True)
+        aside = target.with_name(f".{target.name}-{manifest.digest[:12]}")
+        files.remove(aside)
         try:
-            # projects may lie on another file system than what is unpacked
-            shutil.copytree(carried, aside, dirs_exist_ok=True)
-            aside.chmod(0o755)
+            shutil.move(carried, aside)  # projects may lie on another file system than what is unpacked
             aside.rename(target)
         finally:
             files.remove(aside)

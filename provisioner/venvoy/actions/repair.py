@@ -20,7 +20,7 @@ from ..store import Store, generation_folder
 from . import image_uses
 from .bases import base_of, interpreter, interpreters
 from .check import check, damaged, lacking, serves, unfit, usable, visible
-from .check_container import is_other, made_for, of_container, python_of
+from .check_container import is_other, kind_of, made_for, of_container, python_of
 from .contain import named
 from .detect import detect
 from .image_again import image_again
@@ -141,7 +141,7 @@ def _engine(work: _Work) -> Iterator[str]:
     said = replace(container_of(env), engine=found.engine, rootless=found.rootless, users=users)
     work.env = replace(env, container=said)
     work.store.save(work.env)
-    yield f"noted that {found.name} is {found.engine.capitalize()} {'without' if found.rootless else 'with'} root now"
+    yield f"noted that {found.name} is {kind_of(found)} now"
 
 
 def _image(work: _Work) -> Iterator[str]:

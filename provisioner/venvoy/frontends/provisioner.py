@@ -313,19 +313,14 @@ class EnvironmentProvisioner(LocalProvisioner):
     async def cleanup(self, restart: bool = False) -> None:  # noqa: FBT001, FBT002  # Jupyter's signature
         """Write the final state and leave nothing behind; on a restart the session stays."""
         self._restarting = restart
-        # A kernel that would not die for so long that Jupyter gave it up is still held by its shim, which ends it.
-        shim, self._shim = self._shim, None
-        if shim is not None:
-            await asyncio.to_thread(shim.let_go)
+        await self._let_go()  # one that would not die for so long that Jupyter gave it up
         if not restart:
             self._return_ports()
             await asyncio.to_thread(self._leave)
 
     async def _abandon(self) -> None:
         """After a launch that failed nobody calls `cleanup`: leave no process, port, key, folder or file."""
-        shim, self._shim = self._shim, None
-        if shim is not None:
-            await asyncio.to_thread(shim.let_go)
+        await self._let_go()
         await asyncio.to_thread(self._leave)
         self._return_ports()
         manager = cast("KernelManager", self.parent)
@@ -333,6 +328,12 @@ class EnvironmentProvisioner(LocalProvisioner):
         manager.cleanup_random_ports()
         if self._restarting:
             _give_up(manager)
+
+    async def _let_go(self) -> None:
+        """Have the shim end the kernel, where it still holds one."""
+        shim, self._shim = self._shim, None
+        if shim is not None:
+            await asyncio.to_thread(shim.let_go)
 
     def _leave(self) -> None:
         attendant, self._attendant = self._attendant, None

@@ -7,7 +7,6 @@ import io
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from fnmatch import fnmatchcase
 from pathlib import Path
 
 from ..errors import RuntimeUnavailable
@@ -274,4 +273,4 @@ def _set(said: Mapping[str, str]) -> Iterator[str]:
 
 def _is_clients(name: str) -> bool:
     """Whether it would change what the client does, which has our variables and hands them on."""
-    return any(fnmatchcase(name, pattern) for pattern in _CLIENTS)
+    return inside.is_among(name, _CLIENTS)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from pathlib import Path
 
 from ..errors import RuntimeUnavailable
@@ -56,7 +55,7 @@ class SifRuntime:
             *(inside.inside(env, each) for each in job.argv),
         )
         # Their own ways to set a variable split it at commas or have a shell read it; what they inherit stays whole.
-        theirs = {name for name in said if any(fnmatchcase(name, pattern) for pattern in _CLIENTS)}
+        theirs = {name for name in said if inside.is_among(name, _CLIENTS)}
         variables: dict[str, str | None] = {
             name: value for name, value in said.items() if name not in (*theirs, *_FIXED)
         }
