@@ -8,6 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from waiting import eventually
 
 from venvoy import files
 from venvoy.errors import InvalidInput
@@ -32,14 +33,6 @@ def jobs(tmp_path: Path) -> Jobs:
 
 def _begun(jobs: Jobs, verb: str = "freeze"):
     return jobs.begin(verb, origin="command", environment="demo", command="venvoy freeze demo")
-
-
-def _eventually(holds):
-    for _ in range(2000):
-        if holds():
-            return
-        time.sleep(0.005)
-    raise AssertionError("it never came true")
 
 
 def test_nobody_else_looks_into_a_job(jobs):
@@ -148,7 +141,7 @@ def test_progress_is_told_also_when_nothing_follows_it(jobs):
     with Work(jobs, job) as work:
         for done in range(100):
             work.measure(Progress(phase="Fetching", done=done, total=100), 5.0, 2.0)
-        _eventually(lambda: (found := jobs.job(job.id)).progress and found.progress.done == 99)
+        eventually(lambda: (found := jobs.job(job.id)).progress and found.progress.done == 99)
         found = jobs.job(job.id)
 
     assert found.seq < 20
@@ -160,7 +153,7 @@ def test_one_that_runs_is_asked_to_stop_once(jobs):
     job = _begun(jobs)
     with Work(jobs, job, on_cancel=lambda: heard.append(threading.current_thread())) as work:
         jobs.cancel(job.id)
-        _eventually(lambda: heard)
+        eventually(lambda: heard)
         state = jobs.job(job.id).state
         time.sleep(0.5)
         work.end("cancelled", exit_code=143)

@@ -8,12 +8,13 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from waiting import eventually
 
 from venvoy import cancelling, process
 from venvoy.errors import CommandFailed, RuntimeUnavailable
@@ -22,14 +23,6 @@ from venvoy.model import UNIQUE, Command
 
 def python(code: str, *arguments: str, **given: object) -> Command:
     return Command(argv=(sys.executable, "-c", code, *arguments), **given)
-
-
-def until(fact: Callable[[], object], *, seconds: float = 10) -> None:
-    """Wait for a fact, and fail when it does not come true."""
-    end = time.monotonic() + seconds
-    while not fact():
-        assert time.monotonic() < end, "it did not come true in time"
-        time.sleep(0.01)
 
 
 def alive(pid: int) -> bool:
@@ -44,7 +37,6 @@ GRANDCHILD = (
     "child = subprocess.Popen(['sleep', '60']);"
     "pathlib.Path(sys.argv[1]).write_text(str(child.pid));"
 )
-
 
 # --- the variables ---------------------------------------------------------------------------------------------------
 
@@ -208,7 +200,7 @@ def test_a_timeout_ends_the_program_and_what_it_started(tmp_path):
     with pytest.raises(CommandFailed, match=r"did not end within 1\.5 seconds"):
         process.run(python(GRANDCHILD + "time.sleep(60)", str(file)), timeout=1.5)
 
-    until(lambda: not alive(int(file.read_text())))
+    eventually(lambda: not alive(int(file.read_text())))
 
 
 def test_a_timeout_holds_although_somebody_else_keeps_what_the_program_speaks_to():
@@ -262,18 +254,18 @@ def test_an_interrupt_ends_the_program_and_what_it_started(tmp_path, stubborn):
     file = tmp_path / "pid"
     code = f"import signal;{stubborn}{GRANDCHILD}time.sleep(60)"
     with subprocess.Popen([sys.executable, "-c", INTERRUPTED, code, str(file)]) as ours:
-        until(lambda: file.exists() and file.read_text())
+        eventually(lambda: file.exists() and file.read_text())
 
         ours.send_signal(signal.SIGINT)
 
         assert ours.wait(timeout=20) == 33
-    until(lambda: not alive(int(file.read_text())))
+    eventually(lambda: not alive(int(file.read_text())))
 
 
 def test_what_is_cancelled_ends_with_all_that_it_started_and_cleaning_up_is_not_cancelled(tmp_path):
     file = tmp_path / "pid"
     with cancelling.scope() as cancel:
-        watcher = threading.Thread(target=lambda: (until(lambda: file.exists() and file.read_text()), cancel()))
+        watcher = threading.Thread(target=lambda: (eventually(lambda: file.exists() and file.read_text()), cancel()))
         watcher.start()
 
         with pytest.raises(cancelling.Cancelled):
@@ -281,7 +273,7 @@ def test_what_is_cancelled_ends_with_all_that_it_started_and_cleaning_up_is_not_
         after = process.run(python("print(input())", stdin="cleaned up"))
 
     watcher.join()
-    until(lambda: not alive(int(file.read_text())))
+    eventually(lambda: not alive(int(file.read_text())))
     assert after == "cleaned up\n"
 
 
@@ -364,7 +356,7 @@ class Seat:
                     break
             return words in self.seen
 
-        until(shown)
+        eventually(shown)
 
 
 @contextmanager

@@ -6,12 +6,12 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
 import pytest
+from waiting import eventually
 
 from venvoy import inventory
 from venvoy.actions.check import check
@@ -637,7 +637,7 @@ def test_an_installer_that_outlives_a_killed_build_does_no_harm(init, store, lig
     builder = started(f"slow @ {source.as_uri()}", force=True)
     builder.stdin.write("\n")
     builder.stdin.flush()
-    wait_for((source / "started").exists)
+    eventually((source / "started").exists)
     installers = [each for each in psutil.Process(builder.pid).children(recursive=True) if each.is_running()]
 
     builder.kill()
@@ -651,10 +651,3 @@ def test_an_installer_that_outlives_a_killed_build_does_no_harm(init, store, lig
     assert (marker(env), wrong(store, env)) == ("2.0", [])
     init("marker==1.0", force=True)
     assert (check(store, store.environment("demo")), lying(store.folder("demo"))) == ((), CLEAN)
-
-
-def wait_for(true: Callable[[], bool], seconds: float = 30) -> None:
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end, "it did not come to that"
-        time.sleep(0.01)

@@ -19,6 +19,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as settings_of
 from hypothesis import strategies as st
 from registry import layer, served, slowed
+from waiting import eventually
 
 from venvoy import process, runtimes
 from venvoy.actions import image_file
@@ -376,7 +377,7 @@ def test_an_interrupted_fetch_leaves_nothing_and_goes_on_the_next_time(
             f"{slow.host}/{name}:1",
         ]
         child = subprocess.Popen(argv, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL)
-        _until(lambda: len(slow.sent) >= 2)
+        eventually(lambda: len(slow.sent) >= 2)
         time.sleep(0.5)
         child.send_signal(signum)
         said = child.communicate(timeout=60)[1].decode()
@@ -398,13 +399,6 @@ def test_an_interrupted_fetch_leaves_nothing_and_goes_on_the_next_time(
         whole = f"sha256:{hashlib.sha256(layer(seed)).hexdigest()}"
         assert whole in slow.sent[:again]
         assert whole not in slow.sent[again:]
-
-
-def _until(true, seconds=60):
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 def _left(tree):

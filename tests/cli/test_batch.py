@@ -7,11 +7,11 @@ import shutil
 import socket
 import subprocess
 import tempfile
-import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
+from waiting import eventually
 
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "scontrol", "sinfo")
 SEARCH = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
@@ -70,7 +70,7 @@ def slurm() -> Iterator[Mapping[str, str]]:
     try:
         for argv in (munged, ["slurmctld"], ["slurmd", "-N", "n1"]):
             subprocess.run(argv, env=variables, check=True, capture_output=True)
-        _until_idle(variables)
+        eventually(lambda: _state(variables), lambda said: said == "idle")
         yield {"SLURM_CONF": str(conf)}
     finally:
         for each in (*folder.glob("slurm*.pid"), folder / "munge.pid"):
@@ -89,13 +89,10 @@ def _free_ports() -> tuple[int, int]:
         return one.getsockname()[1], other.getsockname()[1]
 
 
-def _until_idle(variables: Mapping[str, str]) -> None:
-    for _ in range(300):
-        asked = subprocess.run(["sinfo", "-h", "-o", "%T"], env=variables, capture_output=True, text=True, check=False)
-        if asked.stdout.split() == ["idle"]:
-            return
-        time.sleep(0.1)
-    pytest.fail(f"the node is {asked.stdout or asked.stderr}")
+def _state(variables: Mapping[str, str]) -> str:
+    argv = ["sinfo", "-h", "-o", "%T"]
+    asked = subprocess.run(argv, env=variables, capture_output=True, text=True, check=False)
+    return asked.stdout.strip() or asked.stderr
 
 
 @pytest.fixture

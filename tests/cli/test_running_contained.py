@@ -3,11 +3,11 @@
 import os
 import signal
 import subprocess
-import time
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from waiting import eventually
 
 from venvoy.actions.machine import time_zone
 
@@ -123,7 +123,7 @@ def test_a_run_gets_each_signal_once_and_whoever_is_killed_leaves_no_container(c
         child.kill()
         # Podman removes as it stops: by a SIGTERM, and soon by a SIGKILL.
         assert child.stdout.read() == ("heard\n" if runtime == "podman" else "")
-    _until(lambda: not _containers(cleo, runtime))
+    eventually(lambda: not _containers(cleo, runtime))
 
     with _running(cleo, LOOP) as child:
         os.kill(_children(child.pid)[runtime], signal.SIGKILL)
@@ -196,10 +196,3 @@ def _children(pid):
     argv = ["ps", "--ppid", str(pid), "-o", "comm=,pid="]
     listed = subprocess.run(argv, capture_output=True, text=True, check=True).stdout.splitlines()
     return {name: int(number) for name, number in map(str.split, listed)}
-
-
-def _until(fact):
-    late = time.monotonic() + 60
-    while not fact():
-        assert time.monotonic() < late
-        time.sleep(0.1)

@@ -3,21 +3,13 @@
 import signal
 import subprocess
 import sys
-import time
 
 import pytest
+from waiting import eventually
 
 from venvoy import files
 from venvoy.actions.bases import interpreter
 from venvoy.frontends.tracking import VARIABLE
-
-
-def _eventually(holds):
-    for _ in range(6000):
-        if found := holds():
-            return found
-        time.sleep(0.005)
-    raise AssertionError("it never came true")
 
 
 def _jobs(user, verb):
@@ -65,8 +57,8 @@ def test_what_is_answered_at_once_is_no_job(bob):
 def test_a_job_is_cancelled_from_elsewhere_and_leaves_nothing_half_done(user):
     jobs = user.store.jobs
     with _no_kernel_prepared(user), user.start("init", "demo", "--python", sys.executable) as child:
-        job = _eventually(lambda: next(iter(_jobs(user, "init")), None))
-        _eventually(lambda: "Preparing the kernel" in jobs.job(job.id).message)
+        job = eventually(lambda: next(iter(_jobs(user, "init")), None))
+        eventually(lambda: "Preparing the kernel" in jobs.job(job.id).message)
         jobs.cancel(job.id)
         _, err = child.communicate(timeout=60)
 
@@ -83,10 +75,10 @@ def test_what_is_done_when_it_is_cancelled_stays_done(user):
     user.done("freeze", "demo")
     with user.start("restore", user.store.project("demo") / "pylock.toml", "--name", "copy") as child:
         with _no_kernel_prepared(user):
-            job = _eventually(lambda: next(iter(_jobs(user, "restore")), None))
-            _eventually(lambda: "Preparing the kernel" in jobs.job(job.id).message)
+            job = eventually(lambda: next(iter(_jobs(user, "restore")), None))
+            eventually(lambda: "Preparing the kernel" in jobs.job(job.id).message)
             jobs.cancel(job.id)
-            _eventually(lambda: jobs.job(job.id).state == "cancelling")
+            eventually(lambda: jobs.job(job.id).state == "cancelling")
         out, err = child.communicate(timeout=60)
 
     assert (child.returncode, jobs.job(job.id).state) == (0, "succeeded"), out + err
@@ -113,10 +105,10 @@ def test_a_lock_that_is_being_written_is_no_longer_cancelled_but_what_follows_is
     bob.write("site/sitecustomize.py", WAITS_WHEN_THE_LOCK_IS_WRITTEN)
 
     with bob.start("freeze", "demo", *words, PYTHONPATH=str(bob.work / "site")) as child:
-        _eventually(here.exists)
+        eventually(here.exists)
         job = _jobs(bob, "freeze")[0]
         jobs.cancel(job.id)
-        _eventually(lambda: jobs.job(job.id).state == "cancelling")
+        eventually(lambda: jobs.job(job.id).state == "cancelling")
         here.unlink()
         out, err = child.communicate(timeout=60)
 

@@ -21,6 +21,7 @@ from jupyter_client.connect import write_connection_file
 from jupyter_client.ioloop import AsyncIOLoopKernelManager
 from jupyter_client.manager import KernelManager
 from traitlets.config import Config
+from waiting import eventually
 
 from venvoy.actions.contain import Wanted, contain
 from venvoy.actions.create import Plan, create
@@ -468,15 +469,6 @@ def _until() -> Callable[..., Any]:
 # --- processes and time ----------------------------------------------------------------------------------------------
 
 
-def eventually(holds: Callable[[], object], *, within: float = 20) -> float:
-    """Wait until something holds; returns after how many seconds it did. Fails when it never does."""
-    began = time.perf_counter()
-    while not holds():
-        assert time.perf_counter() - began < within, "it never came true"
-        time.sleep(0.01)
-    return time.perf_counter() - began
-
-
 def outside(pid: int, namespace: str) -> int:
     """The number on this machine of a process in that namespace of processes (as /proc/PID/ns/pid names it)."""
     if namespace == os.readlink("/proc/self/ns/pid"):
@@ -500,7 +492,7 @@ def lives(pid: int) -> bool:
 
 
 @pytest.fixture(name="eventually")
-def _eventually() -> Callable[..., float]:
+def _eventually() -> Callable[..., Any]:
     return eventually
 
 

@@ -153,8 +153,7 @@ def test_a_client_that_ends_the_argv_ends_the_kernel(
 
     launcher.send_signal(end)
 
-    took = eventually(lambda: not lives(kernel) and not lives(child) and not sessions())
-    print(f"all gone {took:.2f} s after {end.name}")
+    eventually(lambda: not lives(kernel) and not lives(child) and not sessions())
 
 
 @pytest.mark.everywhere

@@ -2,12 +2,12 @@
 
 import json
 import subprocess
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from waiting import eventually
 
 from venvoy.frontends import kernelspecs
 from venvoy.managers import uv
@@ -16,15 +16,6 @@ from venvoy.store import Store
 
 pytestmark = [pytest.mark.xdist_group("sidebar"), pytest.mark.usefixtures("_extended")]
 Make = Callable[[str], Environment]
-
-
-def _eventually(look: Callable[[], Any], holds: Callable[[Any], object]) -> Any:
-    for _ in range(600):
-        found = look()
-        if holds(found):
-            return found
-        time.sleep(0.1)
-    raise AssertionError(f"it never came true: {found}")
 
 
 @pytest.fixture
@@ -73,7 +64,7 @@ def test_the_story_of_a_notebook_beside_its_sidebar(story: Any, lab: Any, wheels
 
     assert not notebook.run(f"%pip install -q --no-index --find-links {wheels.folder} tiny==1.0").error
     assert notebook.run("import tiny; print(tiny.__version__)").text.strip() == "1.0"
-    listed = _eventually(
+    listed = eventually(
         lambda: lab.venvoy("GET", f"environments/{env.name}/packages?path=story.ipynb&kernel={kernel}")[1]["packages"],
         lambda found: found[0]["name"] == "tiny" and found[0]["asked"],
     )
@@ -95,7 +86,7 @@ def test_the_story_of_a_notebook_beside_its_sidebar(story: Any, lab: Any, wheels
         ],
         check=True,
     )
-    stale = _eventually(front, lambda said: said["state"]["kind"] == "restart")
+    stale = eventually(front, lambda said: said["state"]["kind"] == "restart")
     assert stale["state"]["sentence"] == "Restart needed: tiny 1.0 is loaded, 2.0 is installed."
     assert stale["state"]["standing"] == "never-frozen"
     assert stale["state"]["restart"]["modules"] == [
@@ -112,7 +103,7 @@ def test_the_story_of_a_notebook_beside_its_sidebar(story: Any, lab: Any, wheels
     assert "Looking every installed package up" in lab.venvoy("GET", f"jobs/{frozen['id']}/log")[1]["text"]
 
     assert lab.ask("POST", f"kernels/{kernel}/restart")[0] == 200
-    matches = _eventually(front, lambda said: said["state"]["kind"] == "matches")
+    matches = eventually(front, lambda said: said["state"]["kind"] == "matches")
     assert matches["state"]["tone"] == "good"
     assert matches["environment"]["lock"] == str(Path(matches["environment"]["project"], "pylock.toml"))
 
@@ -126,12 +117,12 @@ def test_what_a_cell_has_begun_is_cancelled_from_the_sidebar(story: Any, lab: An
 
     with history.locked():
         cell = notebook.send("%env-freeze")
-        jobs = _eventually(
+        jobs = eventually(
             lambda: [each for each in lab.venvoy("GET", "jobs")[1]["jobs"] if each["state"] == "running"], bool
         )
         status, _ = lab.venvoy("DELETE", f"jobs/{jobs[0]['id']}")
         said = notebook.hear(cell)
-        ended = _eventually(lambda: lab.venvoy("GET", f"jobs/{jobs[0]['id']}")[1], lambda job: job["ended"])
+        ended = eventually(lambda: lab.venvoy("GET", f"jobs/{jobs[0]['id']}")[1], lambda job: job["ended"])
 
     assert jobs[0]["cancellable"]
     assert status == 202

@@ -1,13 +1,13 @@
 """The whole story, as a browser sees it: a notebook is opened, works, installs, freezes, is restarted and closed."""
 
 import os
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
+from waiting import eventually
 
 from venvoy.formats.pylock import parse
 from venvoy.frontends import kernelspecs
@@ -17,14 +17,6 @@ from venvoy.store import Store
 
 pytestmark = pytest.mark.xdist_group("server")
 Make = Callable[[str], Environment]
-
-
-def _eventually(holds: Callable[[], object]) -> None:
-    for _ in range(2000):
-        if holds():
-            return
-        time.sleep(0.01)
-    raise AssertionError("it never came true")
 
 
 def _site(env: Environment) -> Path:
@@ -47,7 +39,7 @@ def test_the_whole_story(environment: Make, lab: Any, store: Store, settings: Se
         "Successfully installed tiny-1.0"
         in notebook.run(f"%pip install --no-index --find-links {wheels.folder} tiny").text
     )
-    _eventually(lambda: store.history(env.name).entries()[-1].actor.kind == "cell")
+    eventually(lambda: store.history(env.name).entries()[-1].actor.kind == "cell")
     assert before != (project / "environment.yml").read_text()
     assert "tiny==1.0" in (project / "environment.yml").read_text()
     entry = store.history(env.name).entries()[-1]
@@ -79,7 +71,7 @@ def test_the_whole_story(environment: Make, lab: Any, store: Store, settings: Se
 
     assert lab.ask("DELETE", f"sessions/{session['id']}")[0] == 204
     notebook.socket.close()
-    _eventually(lambda: not psutil.pid_exists(pid))
+    eventually(lambda: not psutil.pid_exists(pid))
     assert not list(settings.runtime.iterdir())
     assert not list(Path(os.environ["JUPYTER_RUNTIME_DIR"]).glob("kernel-*"))
     assert lab.ask("GET", "kernels") == (200, [])
@@ -163,4 +155,4 @@ def test_a_kernel_that_cannot_start_again_is_dead_and_never_starting_for_ever(
     assert lab.ask("GET", "kernels") == (200, [])
     assert (status, "no more" in answer["message"]) == (500, True)
     notebook.socket.close()
-    _eventually(lambda: not list(settings.runtime.iterdir()))
+    eventually(lambda: not list(settings.runtime.iterdir()))

@@ -6,22 +6,14 @@ import secrets
 import signal
 import subprocess
 import sys
-import time
 import urllib.request
 from pathlib import Path
 
 import pytest
 from jupyter_core.paths import jupyter_runtime_dir
+from waiting import eventually
 
 PATIENCE = 60
-
-
-def _eventually(holds):
-    for _ in range(PATIENCE * 20):
-        if found := holds():
-            return found
-        time.sleep(0.05)
-    raise AssertionError("it never came true")
 
 
 class _Server:
@@ -77,12 +69,12 @@ def test_a_job_goes_on_when_its_server_is_killed_and_the_next_one_shows_it(start
     first = started()
     with store.held("demo"):
         job = first.ask("POST", "jobs", {"verb": "install", "environment": "demo", "words": ["gamma"]})["id"]
-        _eventually(lambda: first.ask("GET", f"jobs/{job}")["state"] == "running")
+        eventually(lambda: first.ask("GET", f"jobs/{job}")["state"] == "running")
         os.kill(first.process.pid, signal.SIGKILL)
         first.process.wait()
         second = started()
         there = second.ask("GET", f"jobs/{job}")
-    ended = _eventually(lambda: _ended(second, job))
+    ended = eventually(lambda: _ended(second, job))
 
     assert there["state"] == "running"
     assert ended["state"] == "succeeded"
@@ -94,7 +86,7 @@ def test_a_server_that_is_told_to_end_stops_what_it_began(started, demo, store, 
     server = started()
     with store.held("demo"):
         job = server.ask("POST", "jobs", {"verb": "install", "environment": "demo", "words": ["gamma"]})["id"]
-        _eventually(lambda: server.ask("GET", f"jobs/{job}")["state"] == "running")
+        eventually(lambda: server.ask("GET", f"jobs/{job}")["state"] == "running")
         server.process.terminate()
         server.process.wait(PATIENCE)
 
