@@ -61,12 +61,14 @@ class History:
     A base says what is in the image that snapshots were taken in; they name it in their key `base`.
 
     `head` has the digest of the log's last line, so that lines which were cut off are missed, too.
+
+    `within` is the folder of the log and what it names: an archive, which is only read, calls it otherwise.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, within: str = ".venvoy") -> None:
         self.folder = folder
         self.latest = folder / "environment.yml"
-        self.log = folder / ".venvoy" / "log.jsonl"
+        self.log = folder / within / "log.jsonl"
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -272,7 +274,7 @@ class History:
                 previous=said["previous"],
                 stands_on=_image(said.get("stands_on")),
             )
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise InvalidInput(f"{self.log}, line {number}: not an entry of the log ({error})") from error
 
 
@@ -309,6 +311,6 @@ def _stamp(at: datetime) -> str:
 def _is_json(line: bytes) -> bool:
     try:
         json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
     return True

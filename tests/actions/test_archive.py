@@ -25,6 +25,7 @@ from venvoy.actions.unpacking import unpack
 from venvoy.actions.vendor import vendor
 from venvoy.actions.verify import verify_archive, verify_environment
 from venvoy.errors import CommandFailed, EnvironmentExists, InvalidInput
+from venvoy.history import History
 from venvoy.store import Store
 
 
@@ -436,6 +437,22 @@ def test_an_archive_is_verified_by_making_it_anew(packed, elsewhere):
     assert there.names() == ()
 
 
+def test_nothing_of_a_venvs_packages_runs_while_their_archive_is_verified(
+    make, wheelhouse, mirror_index, store, actor, tmp_path
+):
+    ran = tmp_path / "ran"
+    wheelhouse.add("alpha", files={"alpha.pth": f"import os; open({str(ran)!r}, 'w').close()"})
+    env = make("demo", "alpha")
+    packed = archive(store, env, tmp_path / "x.venvoy.tar.zst", actor=actor)
+    subprocess.run([env.python, "-c", ""], check=True)
+    ours = ran.exists()
+    ran.unlink(missing_ok=True)
+
+    report = verify_archive(store, packed.packed.path)
+
+    assert (ours, report.reached, ran.exists()) == (True, "L3", False)
+
+
 def test_an_archive_that_is_not_whole_reaches_nothing(packed, store, tmp_path):
     file = packed().packed.path
     raw = bytearray(file.read_bytes())
@@ -446,6 +463,26 @@ def test_an_archive_that_is_not_whole_reaches_nothing(packed, store, tmp_path):
 
     assert report.reached is None
     assert "is refused" in report.deviations[0].what
+
+
+def test_an_archive_whose_record_was_changed_before_it_was_packed_reaches_nothing(
+    packed, store, elsewhere, actor, monkeypatch
+):
+    packed("first.venvoy.tar.zst")
+    log = store.history("demo").log
+    log.write_text(log.read_text().replace("venvoy test", "venvoy best", 1))
+    with monkeypatch.context() as deceived:
+        deceived.setattr(History, "check", lambda _: ())
+        file = packed().packed.path
+    there = elsewhere()
+
+    report = verify_archive(there, file)
+    with pytest.raises(InvalidInput, match="the record in history is not as it was written"):
+        import_archive(there, file, actor=actor)
+
+    assert report.reached is None
+    assert [(each.level, "names another line" in each.what) for each in report.deviations] == [("L0", True)]
+    assert not there.project("demo").exists()
 
 
 def test_what_an_archive_lacks_keeps_it_from_every_level_but_the_first(

@@ -251,6 +251,8 @@ def _record(history: History, carried: Path, stands: Callable[[], bool]) -> Iter
 
 def _taken(history: History, carried: Path) -> bool:
     """Whether it is that record which is there now. Raises InvalidInput for one that is not as it was written."""
+    if History(carried.parent, carried.name).check():
+        raise InvalidInput(f"the record in {carried.name} is not as it was written")
     files.private(history.log.parent)
     with history.locked():
         if history.log.exists():  # another import was quicker
@@ -258,9 +260,6 @@ def _taken(history: History, carried: Path) -> bool:
         for kept in sorted((*(carried / "snapshots").glob("*.json"), *(carried / "bases").glob("*.json"))):
             files.replace(history.log.parent / kept.relative_to(carried), kept.read_bytes())
         files.replace(history.log, (carried / "log.jsonl").read_bytes())
-        if history.check():
-            files.remove(history.log.parent)
-            raise InvalidInput(f"the record in {carried.name} is not as it was written")
     return True
 
 

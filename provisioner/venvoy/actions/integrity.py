@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from .. import files
+from ..history import History
 from ..model import OF_R, Environment, Snapshot
 from ..store import Store
 from .kept import Kept
@@ -28,12 +29,17 @@ def integrity(store: Store, env: Environment, lock: Snapshot, wheels: Sequence[K
     return (*_record(store, env, lock), *_wheels(lock, wheels))
 
 
+def of_record(history: History) -> tuple[Broken, ...]:
+    """The chain of a record, and the snapshots that it names."""
+    said = ((f"line {each.line}: " if each.line else "", each.message) for each in history.check())
+    return tuple(Broken(what=f"the record, {where}{message}", file=str(history.log)) for where, message in said)
+
+
 def _record(store: Store, env: Environment, lock: Snapshot) -> Iterator[Broken]:
     history = store.history(env.name)
-    for problem in history.check():
-        where = f"line {problem.line}: " if problem.line else ""
-        yield Broken(what=f"the record, {where}{problem.message}", file=str(history.log))
-    if history.check():
+    broken = of_record(history)
+    yield from broken
+    if broken:
         return
     if lock.state and not any(each.event == "freeze" and each.snapshot == lock.state for each in history.entries()):
         yield Broken(what="the lock is of a state that the record never froze", file=str(lock_file(store, env)))

@@ -23,6 +23,7 @@ from ..formats.conda_lock import CondaLock
 from ..formats.locks import LOCKS
 from ..formats.pylock import PylockToml
 from ..formats.renv import RenvLock
+from ..history import History
 from ..inventory import conda_files, r_files, recorded
 from ..inventory.r_files import Build
 from ..model import OF_R, Actor, BaseChange, Environment, OnProgress, Package, Progress, Snapshot
@@ -36,7 +37,7 @@ from .diff import diff, normal
 from .direct import told_apart
 from .facts import FACTS, facts
 from .freeze import development, trees_of
-from .integrity import Broken, integrity
+from .integrity import Broken, integrity, of_record
 from .kept import CHANNELS, Kept, folder_of, kept
 from .locks import lock_file, read_lock
 from .observe import observe
@@ -192,6 +193,7 @@ def verify_archive(
 
 
 def _of_archive(store: Store, archive: Path, folder: Path, manifest: Manifest, place: Place | None, how: How) -> Report:
+    broken = [Deviation(level="L0", **asdict(each)) for each in of_record(History(folder, "history"))]
     if manifest.said.get("tier") == "spec":
         reason = "it has no packages in it, only what they are: import it, then verify the environment"
         again = _Again(made=False, said=reason, deviations=())
@@ -207,14 +209,14 @@ def _of_archive(store: Store, archive: Path, folder: Path, manifest: Manifest, p
         against="its own manifest and lock",
         checked=checked,
         skipped=skipped,
-        deviations=again.deviations,
+        deviations=(*broken, *again.deviations),
         excluded=again.excluded,
         notes=(manifest.signature.sentence, *_base_of(manifest, place)),
     )
 
 
 def _whole(manifest: Manifest) -> str:
-    text = f"{len(manifest.members)} members, {manifest.size} bytes"
+    text = f"{len(manifest.members)} members, {manifest.size} bytes, and how the lines of its record are chained"
     return f"{text}; every layer of its image has its digest" if IMAGE in manifest.members else text
 
 
