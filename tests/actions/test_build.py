@@ -229,6 +229,32 @@ def test_several_platforms_need_an_engine_that_can(online, engine, store, actor)
         ran(engine.name, "manifest", "rm", tag)
 
 
+@pytest.mark.parametrize("engine", ["podman"], indirect=True)
+def test_several_platforms_take_their_name_from_an_image_and_nothing_else_and_only_when_they_are_built(
+    online, engine, store, actor, monkeypatch
+):
+    own = {"x86_64": "linux/amd64", "aarch64": "linux/arm64"}[platform.machine()]
+    tag, other = (f"localhost/venvoy-test/{name}-{os.getpid()}:1" for name in ("taken", "kept"))
+    ran(engine.name, "tag", online.container.image.reference, tag)
+    ran(engine.name, "tag", tag, other)
+    before = ran(engine.name, "image", "inspect", "--format", "{{.Id}}", tag)
+
+    try:
+        with monkeypatch.context() as broken:
+            broken.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")
+            with pytest.raises(CommandFailed):
+                build(store, online, Wished(platforms=(own,), tag=tag), actor=actor)
+        stands = ran(engine.name, "image", "inspect", "--format", "{{.Id}}", tag)
+        build(store, online, Wished(platforms=(own,), tag=tag), actor=actor)
+
+        assert (stands, seen(engine, tag)) == (before, installed(store, online))
+        assert ran(engine.name, "image", "inspect", "--format", "{{.Id}}", other) == before
+        assert "venvoy-building" not in ran(engine.name, "images", "--all")
+    finally:
+        ran(engine.name, "manifest", "rm", tag)
+        ran(engine.name, "untag", other, other)
+
+
 @pytest.mark.parametrize("engine", ["docker"], indirect=True)
 @pytest.mark.parametrize("said", ["linux", "arm64", "linux/ARM64", "linux/arm64;true", "windows/amd64", "--push"])
 def test_what_is_no_platform_is_refused(said, engine, online, store, actor):

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import platform
 import re
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -83,29 +84,35 @@ def build(store: Store, env: Environment, wished: Wished, *, actor: Actor, on_li
         text = re.sub(r"(?m)^FROM --platform=\S+ ", "FROM ", text)
     with store.scratch() as folder:
         files.replace(folder / "Dockerfile", text)
-        if wished.platforms and found.engine == "podman":
-            _make_room(runtime, tag)
         context, told = _context(env) or files.private(folder / "context"), folder / "digest"
-        command = (
-            runtime.build_for(context, folder / "Dockerfile", wished.platforms, tag, push=wished.push, network=network)
-            if wished.platforms
-            else runtime.build(context, folder / "Dockerfile", told, network=network, tags=(tag,))
-        )
-        process.run(command, on_line=on_line)
+        with _aside(runtime, tag) if wished.platforms and found.engine == "podman" else nullcontext(tag) as called:
+            command = (
+                runtime.build_for(
+                    context, folder / "Dockerfile", wished.platforms, called, push=wished.push, network=network
+                )
+                if wished.platforms
+                else runtime.build(context, folder / "Dockerfile", told, network=network, tags=(called,))
+            )
+            process.run(command, on_line=on_line)
         digest = told.read_text("utf-8").strip() if told.exists() else ""
     if wished.push and not (wished.platforms and found.engine == "docker"):
         process.run(runtime.push(tag, several=bool(wished.platforms)), on_line=on_line)
     return Built(runtime=found.name, recipe=recipe, digest=digest, tag=tag, platforms=wished.platforms)
 
 
-def _make_room(runtime: OciRuntime, tag: str) -> None:
-    """Take the name from what has it: Podman would add to a list of images that has it, and give the old ones out."""
-    with contextlib.suppress(CommandFailed):  # there is none, or an image for a single platform
-        process.run(runtime.asked("manifest", "exists", tag))
-        process.run(runtime.asked("manifest", "rm", tag))
-        return
-    with contextlib.suppress(CommandFailed):
-        process.run(runtime.asked("untag", tag))
+@contextmanager
+def _aside(runtime: OciRuntime, tag: str) -> Iterator[str]:
+    """A name to build a list of images under, which has the other one when it is whole.
+
+    Podman adds to a list that is there already, and would go on giving the images in it out.
+    """
+    aside = f"localhost/venvoy-building:{secrets.token_hex(8)}"
+    try:
+        yield aside
+        process.run(runtime.tag(aside, tag))
+    finally:
+        with suppress(CommandFailed):  # there is none yet
+            process.run(runtime.asked("manifest", "rm", aside))
 
 
 def _ground(store: Store, env: Environment, found: Found, runtime: OciRuntime, on_line: OnLine | None) -> None:
