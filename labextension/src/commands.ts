@@ -409,6 +409,8 @@ export class Deeds {
 
   private async _ended(job: IJob): Promise<void> {
     const { app, jobs, notebooks } = this._parts;
+    // An end that is told before the job is known to be ours is told again.
+    const isMine = jobs.isMine(job);
     if (job.environment !== null) {
       notebooks.moved(job.environment);
     }
@@ -419,7 +421,7 @@ export class Deeds {
     if (job.state === 'succeeded' && job.verb === 'verify' && !job.result) {
       await this._told(() => jobs.complete(job.id));
     }
-    if (!jobs.isMine(job)) {
+    if (!isMine) {
       return;
     }
     this._notify(job);

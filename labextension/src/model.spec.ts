@@ -26,6 +26,7 @@ class Server implements Partial<IApi> {
     return { environment: name, packages: [], removed: [] };
   };
   history = async (name: string): Promise<IHistory> => ({ environment: name, total: 0, entries: [] });
+  size = async (): Promise<number> => 0;
 }
 
 function model(server: Server, path: string): NotebookModel {
@@ -142,6 +143,23 @@ describe('the model of the sidebar', () => {
     await settled();
 
     expect(server.calls).toEqual(['packages of one']);
+  });
+
+  it('keeps what was measured until packages move', async () => {
+    const server = new Server();
+    server.size = async () => 3000;
+    const sidebar = new SidebarModel(server as unknown as IApi);
+    const one = model(server, 'one.ipynb');
+    await one.refresh();
+    sidebar.follow(one);
+    await sidebar.measure();
+
+    await sidebar.reload();
+    sidebar.resized('another');
+    const kept = sidebar.size.value;
+    sidebar.resized('one');
+
+    expect([kept, sidebar.size.value]).toEqual([3000, null]);
   });
 
   it('stays with the notebook that it is pinned to until that is closed', async () => {

@@ -193,15 +193,30 @@ export class SidebarModel implements IDisposable {
     this._show();
   }
 
-  /** Fetch again what the panel lists; what was measured before is not true any more. */
+  /** Fetch again what the panel lists. */
   async reload(): Promise<void> {
-    this.size.reset();
-    await this._fetch();
+    const name = this._environment;
+    this._isDue = !this._visible;
+    if (name === null || this._isDue) {
+      return;
+    }
+    const { path, kernel } = this.shown?.subject() ?? { path: null, kernel: null };
+    await Promise.all([
+      this.packages.load(() => this._api.packages(name, path, kernel)),
+      this.history.load(() => this._api.history(name, this._entries))
+    ]);
+  }
+
+  /** What is installed in that environment is not what it was: what was measured before is not true any more. */
+  resized(environment: string): void {
+    if (environment === this._environment) {
+      this.size.reset();
+    }
   }
 
   showEarlier(): Promise<void> {
     this._entries = Math.min(MOST_ENTRIES, this._entries + ENTRIES_AT_FIRST * 2);
-    return this._fetch();
+    return this.reload();
   }
 
   measure(): Promise<void> {
@@ -213,19 +228,6 @@ export class SidebarModel implements IDisposable {
     this._isDisposed = true;
     this._watched?.changed.disconnect(this._look, this);
     Signal.clearData(this);
-  }
-
-  private async _fetch(): Promise<void> {
-    const name = this._environment;
-    this._isDue = !this._visible;
-    if (name === null || this._isDue) {
-      return;
-    }
-    const { path, kernel } = this.shown?.subject() ?? { path: null, kernel: null };
-    await Promise.all([
-      this.packages.load(() => this._api.packages(name, path, kernel)),
-      this.history.load(() => this._api.history(name, this._entries))
-    ]);
   }
 
   private _show(): void {
@@ -243,6 +245,7 @@ export class SidebarModel implements IDisposable {
       this._entries = ENTRIES_AT_FIRST;
       this.packages.reset();
       this.history.reset();
+      this.size.reset();
       void this.reload();
     }
     this._changed.emit();

@@ -1,15 +1,18 @@
 """Whatever is installed, by whomever and however, is in the record once it is done, with who asked for what."""
 
+import asyncio
 import errno
 import hashlib
 import os
 import shutil
 import subprocess
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 import uv
@@ -121,6 +124,47 @@ def test_environment_yml_and_its_timed_copy_are_written_when_things_are_still(
     assert copy.read_text() == (project / "environment.yml").read_text()
     assert copy.name.startswith(f"environment_{entry.at:%Y%m%d_%H%M%S}")
     assert (project / ".last_updated").read_text().startswith(f"{entry.at:%Y-%m-%dT%H:%M:%S}")
+
+
+CUT_SHORT = """
+from _venvoy_guest import wire
+stock, cut = wire.ask, []
+def ask(folder, message, patience=None):
+    if message == {{'note': 'installing', 'yes': {yes}}} and not cut:
+        cut.append(message)
+        {first}
+        raise KeyboardInterrupt
+    yield from stock(folder, message, patience)
+wire.ask = ask
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "yes", "first"),
+    [("unsaid", True, "pass"), ("unanswered", True, "wire.tell(folder, message)"), ("unended", False, "pass")],
+)
+def test_an_interrupt_that_meets_the_word_for_an_installer_keeps_nothing_from_the_record(
+    env: Environment,
+    start: Start,
+    store: Store,
+    told: Told,
+    wheels: Any,
+    offline: str,
+    eventually: Start,
+    name: str,
+    yes: bool,
+    first: str,
+) -> None:
+    wheels.add(name)
+    live = start(env)
+    live.run(CUT_SHORT.format(yes=yes, first=first))
+    cut = live.run(f"!uv pip install {offline} {name}")
+
+    _terminal(env, "install", "--no-index", "--find-links", str(wheels.folder), name)
+    eventually(lambda: any(_package(store, env, each, name) for each in told()))
+
+    assert (cut.status, "KeyboardInterrupt" in cut.text) == ("error", True)
+    assert live.run("len(cut)").result == "1"
 
 
 def test_what_a_terminal_installs_is_recorded_while_a_kernel_runs(
@@ -465,22 +509,41 @@ def test_what_finds_no_room_is_recorded_as_the_cells_doing_when_there_is_some(
 ) -> None:
     monkeypatch.setattr(attendant, "AGAIN", 0.5)
     wheels.add("roomless")
-    refused: list[str] = []
+    refused: list[float] = []
 
     def full(*words: Any, **said: Any) -> Any:
         if len(refused) < 3:
-            refused.append("")
-            raise OSError(errno.EDQUOT, os.strerror(errno.EDQUOT))
+            refused.append(time.monotonic())
+            attending.starts(env, "")  # somebody restarts the kernel meanwhile
+            raise OSError(errno.EDQUOT, os.strerror(errno.EDQUOT), f"log.jsonl.{len(refused)}.partial")
         return note(*words, **said)
 
     live = start(env)
     live.run("1")
+    attending = live.manager.provisioner.attendant
+    warned = Mock()
+    monkeypatch.setattr(attending, "log", warned)
     monkeypatch.setattr(attendant, "note", full)
     live.run(f"%pip install {offline} roomless")
     eventually(told)
 
     (entry,) = told()
-    assert (entry.actor.kind, _names(entry), len(refused)) == ("cell", [("install", ("roomless",))], 3)
+    first, second, third = refused
+    assert (entry.actor.kind, _names(entry)) == ("cell", [("install", ("roomless",))])
+    assert third - second > second - first
+    assert warned.warning.call_count == 1
+
+
+def test_a_kernel_that_jupyter_has_given_up_in_the_middle_of_an_installer_keeps_nothing_from_the_record(
+    env: Environment, start: Start, told: Told, wheels: Any, eventually: Start
+) -> None:
+    live = start(env)
+    live.begin("!echo on; sleep 600 # pip install", until="on")
+
+    asyncio.run(live.manager.provisioner.cleanup(restart=True))
+    _terminal(env, "install", "--no-index", str(wheels.add("given-up")))
+
+    eventually(told)
 
 
 def test_a_file_server_that_does_not_answer_for_a_moment_ends_no_recording(
@@ -524,8 +587,11 @@ def test_while_a_venvoy_command_is_at_work_the_record_waits_for_it(
 
 
 def test_a_save_while_an_installer_is_at_work_makes_nothing_half_a_state(
-    env: Environment, start: Start, told: Told, eventually: Start
+    env: Environment, start: Start, told: Told, eventually: Start, monkeypatch: Any
 ) -> None:
+    monkeypatch.setattr(attendant, "LOOKS", 0.05)
+    stamp, looks = inventory.stamp, list[Any]()
+    monkeypatch.setattr(inventory, "stamp", lambda prefix: looks.append(stamp(prefix)) or looks[-1])
     live = start(env)
     live.run("1")
     site = inventory.site_folders(env.prefix)[0]
@@ -534,6 +600,8 @@ def test_a_save_while_an_installer_is_at_work_makes_nothing_half_a_state(
         info.mkdir()
         (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
         (info / "RECORD").write_text("")
+        whole = stamp(env.prefix)
+        eventually(lambda whole=whole: looks[-2:] == [whole, whole])
         live.manager.provisioner.attendant.used()
     eventually(told)
 

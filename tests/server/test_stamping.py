@@ -4,13 +4,13 @@ import json
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import nbformat
 import pytest
+from waiting import eventually
 
 from venvoy.frontends import kernelspecs
 from venvoy.frontends.binding import LIMIT, size
@@ -35,14 +35,6 @@ def _save(lab: Any, path: str, content: Mapping[str, Any]) -> None:
 
 def _saved(lab: Any, path: str) -> dict[str, Any]:
     return json.loads((lab.work / path).read_text("utf-8"))
-
-
-def _eventually(holds: Callable[[], object]) -> None:
-    for _ in range(1000):
-        if holds():
-            return
-        time.sleep(0.01)
-    raise AssertionError("it never came true")
 
 
 def _stamp(*words: str | Path) -> subprocess.CompletedProcess[str]:
@@ -108,12 +100,38 @@ def test_another_notebook_that_is_called_as_a_renamed_one_was_is_another_one(
     notebook = lab.channels(session["kernel"]["id"])
     notebook.reopen()
     notebook.run(f"%pip install --no-index --find-links {wheels.folder} renamed")
-    _eventually(lambda: store.history(env.name).last().actor.kind == "cell")
+    eventually(lambda: store.history(env.name).last().actor.kind == "cell")
     notebook.socket.close()
 
     assert (said["source"], said["environment"], said["kernel"]["managed"]) == ("none", None, False)
     assert (own["source"], own["environment"]["environment"]["name"]) == ("kernel", "renamed")
     assert store.history(env.name).last().actor.notebook == str(lab.work / "study.ipynb")
+
+
+def test_of_two_notebooks_in_one_kernel_what_is_done_stays_with_the_one_that_began_it(
+    environment: Make, lab: Any, store: Store, wheels: Any
+) -> None:
+    env = environment("shared")
+    wheels.add("shared")
+    _, session = lab.open(kernelspecs.spec_name(env.name), notebook="first.ipynb")
+    more = {
+        "name": "second.ipynb",
+        "path": "second.ipynb",
+        "type": "notebook",
+        "kernel": {"id": session["kernel"]["id"]},
+    }
+    assert lab.ask("POST", "sessions", more)[0] == 201
+
+    _save(lab, "second.ipynb", _notebook())
+    _, said = lab.venvoy("GET", f"notebook?path=second.ipynb&kernel={session['kernel']['id']}")
+    notebook = lab.channels(session["kernel"]["id"])
+    notebook.run(f"%pip install --no-index --find-links {wheels.folder} shared")
+    eventually(lambda: store.history(env.name).last().actor.kind == "cell")
+    notebook.socket.close()
+
+    assert said["environment"]["environment"]["name"] == "shared"
+    assert _saved(lab, "second.ipynb")["metadata"]["venvoy"]["environment"] == "shared"
+    assert store.history(env.name).last().actor.notebook == str(lab.work / "first.ipynb")
 
 
 def test_other_kernels_and_other_files_are_saved_as_they_are(environment: Make, lab: Any) -> None:
@@ -147,7 +165,7 @@ def test_a_kernel_whose_environment_was_replaced_has_not_run_in_the_new_one(
     _save(lab, "analysis.ipynb", _notebook())
     still = _saved(lab, "analysis.ipynb")["metadata"]["venvoy"]["snapshot"]
     assert lab.ask("POST", f"kernels/{session['kernel']['id']}/restart")[0] == 200
-    _eventually(lambda: _again(lab) != before)
+    eventually(lambda: _again(lab) != before)
 
     assert still == before
     assert _again(lab) == store.history(env.name).last().snapshot

@@ -11,7 +11,7 @@ import math
 import os
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -40,6 +40,8 @@ SOON = 0.25
 """Seconds after a start before the first look, which should not keep the kernel waiting."""
 AGAIN = 10.0
 """Seconds after which something is tried again that went wrong: a disk was full, or a file server did not answer."""
+AGAIN_AT_MOST = 300.0
+"""The same when it has gone wrong many times; each time it is twice as long."""
 PATIENCE = 60.0
 """Seconds that writing the final state may take before its kernel is given up without (a file server that is dead)."""
 
@@ -76,7 +78,7 @@ class Attendant:
         self._stopped = threading.Event()
         self._lock = threading.Lock()
         self._writing = threading.Lock()
-        self._installing = 0
+        self._installing = False
         self._in_a_cell = False
         self._stamp: inventory.Stamp = ()
         self._pending: _Pending | None = None
@@ -84,7 +86,8 @@ class Attendant:
         self._thread: threading.Thread | None = None
         self._used = ""
         self._first = self.notebook
-        self._trouble = ""
+        self._trouble: Hashable = None
+        self._failed = 0
         self._modules: tuple[Module, ...] = ()
         self._began = self._stands()
         self._shadowed = frozenset(dict(shadow_sentences(self.env.prefix)))
@@ -173,7 +176,7 @@ class Attendant:
         """The kernel is gone: what it was installing is over; one that only its engine has lost is to end."""
         self.session.idle()
         with self._lock:
-            self._installing = 0
+            self._installing = False
         if self._line is not None:
             self._line.drop()
 
@@ -194,15 +197,18 @@ class Attendant:
             say({"answer": None})
 
     def _install(self, *, begins: bool, say: Say) -> None:
-        """Write nothing while an installer is at work, and what was there before it first: that is not its doing."""
-        if begins:
-            self._write()
+        """Write nothing while an installer is at work, and what was there before it first: that is not its doing.
+
+        The guest may be interrupted while it waits for us, and say at once that it is over.
+        """
         with self._lock:
-            self._installing = max(0, self._installing + (1 if begins else -1))
+            self._installing = begins
             self._in_a_cell = self._in_a_cell or self.session.busy()
-            self.session.installs(now=self._installing > 0)
+            self.session.installs(now=begins)
             if self._pending is not None:
                 self._pending.since = time.monotonic()  # the cell is still to tell what was asked for
+        if begins:
+            self._write()
         say({"answer": None})
 
     def _answer(self, message: Message, say: Say) -> None:
@@ -324,8 +330,10 @@ class Attendant:
         try:
             yield
         except (VenvoyError, OSError) as error:
-            if self._trouble != str(error):
-                self._trouble = str(error)
+            # The names of files that are written aside are others each time.
+            trouble = (type(error), error.errno) if isinstance(error, OSError) else str(error)
+            if self._trouble != trouble:
+                self._trouble = trouble
                 self.log.warning("venvoy: the environment %s could not be recorded: %s", self.env.name, error)
 
     def _nap(self) -> float:
@@ -355,7 +363,7 @@ class Attendant:
         with self._lock:
             if self._in_a_cell and not self.session.busy():
                 # The cell is over, and so is its installer, though it may not have said so.
-                self._in_a_cell, self._installing = False, 0
+                self._in_a_cell = self._installing = False
                 self.session.installs(now=False)
             if stamp != self._stamp:
                 self._stamp = stamp
@@ -385,7 +393,7 @@ class Attendant:
                 with self._told_of_trouble():
                     self._record(pending, patience=5 if final else 0)
                     self._remember()
-                    self._trouble = ""
+                    self._trouble, self._failed = None, 0
 
     def _record(self, pending: _Pending, *, patience: float) -> None:
         try:
@@ -400,7 +408,8 @@ class Attendant:
             # A `venvoy` command is at work in this environment; it records by itself, and we look again after it.
             self._later(pending, since=time.monotonic())
         except (VenvoyError, OSError):
-            self._later(pending, since=time.monotonic() + AGAIN)
+            self._later(pending, since=time.monotonic() + min(AGAIN_AT_MOST, AGAIN * 2**self._failed))
+            self._failed += 1
             raise
 
     def _later(self, pending: _Pending, *, since: float) -> None:
@@ -409,7 +418,9 @@ class Attendant:
             later, self._pending = self._pending, pending
             pending.since = since
             if later is not None:
-                pending.actor, pending.asked = later.actor, pending.asked + later.asked
+                pending.asked += later.asked
+                if later.actor.kind == "cell":
+                    pending.actor = later.actor
 
 
 def _modules(message: Message) -> tuple[Module, ...]:

@@ -74,13 +74,17 @@ class EnvironmentProvisioner(LocalProvisioner):
         """Who attends the kernel, for whoever asks about it; None while none runs."""
         return self._attendant
 
-    def binding(self, notebook: Path) -> Bound | None:
-        """What that notebook, an absolute path, is to say of the environment it runs in; None where none runs."""
+    def binding(self, notebook: Path, *, alone: bool) -> Bound | None:
+        """What that notebook, an absolute path, is to say of the environment it runs in; None where none runs.
+
+        With `alone` no other runs in this kernel, so what its cells do is done by the notebook that is called so.
+        """
         if self._attendant is None:
             return None
         from .binding import bound
 
-        self._attendant.called(str(notebook))
+        if alone:
+            self._attendant.called(str(notebook))
         return bound(self._store, self._env.name, self._attendant.used(), notebook)
 
     # ---- start
@@ -334,6 +338,8 @@ class EnvironmentProvisioner(LocalProvisioner):
         shim, self._shim = self._shim, None
         if shim is not None:
             await asyncio.to_thread(shim.let_go)
+            if self._attendant is not None:
+                self._attendant.ended()
 
     def _leave(self) -> None:
         attendant, self._attendant = self._attendant, None

@@ -75,7 +75,7 @@ class Watch:
         self.stamp, self.commands, self.cell = None, [], None
         self.compared, self.said = self.look(), ""
         self.hints = Hints()
-        self.failed = False
+        self.failed = self.installing = False
 
     def look(self):
         """A few stat calls: all that an unchanged environment costs."""
@@ -104,8 +104,10 @@ class Watch:
             self.complain(error)
 
     def after(self, result):
-        """A cell has ended."""
+        """A cell has ended, and with it its installers: an interrupt may have kept us from saying so."""
         try:
+            if self.installing:
+                self.say_installing(False)
             self.modules.look()
             moved = self.stamp is not None and self.look() != self.stamp
             commands = self.commands or (self.written() if moved else [])
@@ -167,8 +169,8 @@ class Watch:
         def system(command):
             if not _INSTALLER.search(command):
                 return run(command)
-            self.say_installing(True)
             try:
+                self.say_installing(True)
                 returned = run(command)
             finally:
                 self.say_installing(False)
@@ -180,9 +182,11 @@ class Watch:
 
     def say_installing(self, yes):
         """Have nothing recorded while an installer is at work; what is there before it is written first."""
+        self.installing = True
         try:
             for _ in wire.ask(self.folder, {"note": "installing", "yes": yes}):
                 pass
+            self.installing = yes
         except Exception as error:
             self.complain(error)
 

@@ -57,7 +57,7 @@ class Desk:
             kernel.attendant.called(str(file))
         metadata = self._metadata(file)
         recorded = self._recorded(metadata, file)
-        attended = self._attended(file, ours) if kernel and file else None
+        attended = self._attended(file, ours) if kernel and not kernel.attendant and file else None
         source, name = self._named(kernel, attended, metadata, recorded)
         state, identity = self._standing(name, source, kernel, recorded)
         if identity is not None and recorded is not None and recorded.present:

@@ -11,12 +11,16 @@ if TYPE_CHECKING:
     from ..attendant import Attendant
     from ..provisioner import EnvironmentProvisioner
 
+_RTC = "RTC:"
+"""What real-time collaboration puts before a path: the name of its drive."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kernel:
     """One that runs; `name` is its kernelspec's, `attendant` who attends it where it is ours.
 
-    With `of_session` it is that of the notebook's own session, and not only one that somebody has named.
+    With `of_session` it is that of the notebook's own session and of no other's, and not only one that somebody has
+    named.
     """
 
     id: str
@@ -57,12 +61,27 @@ def kernel_of(sessions: Any, path: str) -> str | None:
 
     A hook cannot wait, and `get_session` must be waited for; the table that it looks into is asked instead.
     """
+    plain = _plain(path)
+    found = _asked(
+        sessions, "SELECT kernel_id FROM session WHERE type = 'notebook' AND path IN (?, ?)", plain, _RTC + plain
+    )
+    return next((str(kernel) for (kernel,) in found), None)
+
+
+def shared(sessions: Any, kernel: str) -> bool:
+    """Whether several notebooks run in that kernel; nobody can tell then which of them a cell is of."""
+    found = _asked(sessions, "SELECT path FROM session WHERE type = 'notebook' AND kernel_id = ?", kernel)
+    return len({_plain(path) for (path,) in found}) > 1
+
+
+def _asked(sessions: Any, query: str, *given: str) -> list[Any]:
     connection = getattr(sessions, "connection", None)
     # The table is made with the cursor, which a server without sessions has not needed yet.
     if connection is None or getattr(sessions, "cursor", None) is None:
-        return None
-    # Real-time collaboration puts the name of its drive before the path.
-    query = "SELECT kernel_id FROM session WHERE type = 'notebook' AND path IN (?, ?)"
-    plain = path.removeprefix("RTC:").strip("/")
-    row = connection.execute(query, (plain, f"RTC:{plain}")).fetchone()
-    return str(row[0]) if row else None
+        return []
+    found: list[Any] = connection.execute(query, given).fetchall()
+    return found
+
+
+def _plain(path: str) -> str:
+    return path.removeprefix(_RTC).strip("/")

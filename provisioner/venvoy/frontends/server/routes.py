@@ -27,7 +27,7 @@ from ...errors import (
     RuntimeUnavailable,
     VenvoyError,
 )
-from .kernels import Kernel, attended, kernel_of, running
+from .kernels import Kernel, attended, kernel_of, running, shared
 from .rooms import Rooms
 from .root import LONGEST, WORDS, TooMany
 from .watch import told
@@ -131,7 +131,8 @@ class _Route(APIHandler):
         found = running(self.kernel_manager, wanted) if wanted else None
         if said and found is None:
             raise EnvironmentNotFound(f"no kernel {said!r} runs", hint="it may have ended: ask without it")
-        return replace(found, of_session=found.id == own) if found else None
+        only = found is not None and found.id == own and not shared(self.session_manager, own)
+        return replace(found, of_session=only) if found else None
 
 
 def _is_stamp(name: str, values: list[bytes]) -> bool:

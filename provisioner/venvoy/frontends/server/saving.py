@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ...errors import VenvoyError
-from .kernels import kernel_of, provisioner_of
+from .kernels import kernel_of, provisioner_of, shared
 
 PATIENCE = 3.0
 """Seconds that a save waits at most for what its cells did to be written down; usually that takes milliseconds."""
@@ -56,8 +56,9 @@ class _Stamp:
         if provisioner is None:
             return
         notebook = Path(getattr(contents_manager, "root_dir", ""), path.strip("/")).absolute()
+        alone = kernel is not None and not shared(self._app.session_manager, kernel)
         try:
-            said = soon(lambda: provisioner.binding(notebook))
+            said = soon(lambda: provisioner.binding(notebook, alone=alone))
         except (VenvoyError, OSError) as error:
             _log.warning("venvoy: %s is saved without word of its environment: %s", path, str(error) or "it takes long")
             return
