@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from venvoy import files
-from venvoy.errors import EnvironmentNotFound, InvalidInput
+from venvoy.errors import EnvironmentNotFound, InvalidInput, VenvoyError
 from venvoy.model import Environment
 from venvoy.store import Store, checked_name, generation_folder
 
@@ -67,6 +67,13 @@ def test_what_is_saved_is_read_again(store, full):
     store.save(full)
 
     assert store.environment("demo") == full
+
+
+def test_whoever_waited_for_it_is_told_when_it_is_of_another_kind_by_now(store, full):
+    store.save(replace(full, runtime="conda"))
+
+    with pytest.raises(VenvoyError, match="was replaced while this waited"):
+        store.again(full)
 
 
 def test_a_file_written_by_hand_is_read(store, written):

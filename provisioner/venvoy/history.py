@@ -102,7 +102,7 @@ class History:
     ) -> Entry:
         """Write one more line, chained to the one before by its digest; the caller holds the lock."""
         files.private(self.log.parent)
-        self._mend()
+        self.mend()
         lines = self._bytes().splitlines()
         previous = _digest(lines[-1]) if lines else ""
         image = Image(reference=stands_on.reference, digest=stands_on.digest) if stands_on else None
@@ -249,8 +249,8 @@ class History:
     def _bytes(self) -> bytes:
         return self.log.read_bytes() if self.log.exists() else b""
 
-    def _mend(self) -> None:
-        """Make the log end in a whole line again after a crash in mid-write."""
+    def mend(self) -> None:
+        """Make the log end in a whole line again after a crash in mid-write; the caller holds the lock."""
         written = self._bytes()
         if not written or written.endswith(b"\n"):
             return

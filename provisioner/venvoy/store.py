@@ -340,9 +340,11 @@ class Store:
     def again(self, env: Environment) -> Environment:
         """The same as it stands by now: who has waited for it may find another image, or another prefix.
 
-        Raises EnvironmentNotFound.
+        Raises EnvironmentNotFound, and VenvoyError where it is not even of its kind any more.
         """
         now = self.environment(env.name)
+        if (now.runtime, now.prefix, set(now.languages)) != (env.runtime, env.prefix, set(env.languages)):
+            raise VenvoyError(f"{env.name!r} was replaced while this waited for it", hint="look, then try again")
         return replace(
             env,
             container=now.container,

@@ -167,6 +167,18 @@ def test_two_who_add_at_once_take_nothing_from_each_other(env, store, actor):
     assert store.environment("demo").container.image.system_packages == ("farewell", "hello")
 
 
+def test_whoever_takes_back_after_waiting_takes_back_what_stands_by_then(env, store, actor):
+    add_system(store, env, ("hello",), actor=actor)
+    before = store.history("demo").entries()
+
+    undo(store, env, actor=actor)
+
+    assert store.environment("demo").container.image == env.container.image
+    entries = store.history("demo").entries()
+    assert entries[: len(before)] == before
+    assert [each.event for each in entries[len(before) :]] == ["undo"]
+
+
 def test_a_point_before_both_a_package_and_an_image_is_gone_back_to_and_forth(env, store, actor):
     history = store.history("demo")
     install(store, env, ("marker==1.0",), actor=actor)

@@ -266,7 +266,35 @@ def test_a_record_that_no_import_would_take_is_not_packed(packed, store):
     with pytest.raises(InvalidInput, match="the record is not as it was written") as refused:
         packed()
 
-    assert "history NAME --check" in refused.value.hint
+    assert "history demo --check" in refused.value.hint
+
+
+def test_a_record_that_was_torn_is_mended_before_it_is_packed(packed, store, elsewhere, actor):
+    packed("first.venvoy.tar.zst")
+    log = store.history("demo").log
+    whole = log.read_text()
+    log.write_text(whole + whole[:40])
+
+    imported = import_archive(elsewhere(), packed().packed.path, actor=actor)
+
+    assert imported.record
+    assert log.read_text() == whole
+
+
+def test_a_damaged_record_is_laid_aside_by_the_command_that_is_said(packed, store, env, actor):
+    packed("first.venvoy.tar.zst")
+    log = store.history("demo").log
+    log.write_text(log.read_text().replace("venvoy test", "venvoy best", 1))
+    with pytest.raises(InvalidInput) as refused:
+        packed()
+    aside, _, then = refused.value.hint.partition("another: ")[2].partition(" && ")
+
+    subprocess.run(["sh", "-c", aside], check=True)
+    freeze(store, env, actor=actor)
+
+    assert then == "venvoy freeze demo"
+    assert packed().packed.path.exists()
+    assert [each.event for each in store.history("demo").entries()] == ["change", "freeze"]
 
 
 def test_the_script_inside_needs_only_python(packed, tmp_path, env, elsewhere):

@@ -1,6 +1,8 @@
 """Archives of container environments: packed in one runtime, made again in another, in none, and verified without network."""
 
+import errno
 import json
+import os
 import re
 import subprocess
 import tarfile
@@ -22,7 +24,7 @@ from venvoy.actions.verify import verify_archive, verify_environment
 from venvoy.errors import RuntimeUnavailable
 from venvoy.frontends.views.archives import laid_out_view
 from venvoy.inventory import recorded
-from venvoy.model import Job, Resources
+from venvoy.model import Job, Mount, Resources
 from venvoy.runtimes.oci import OciRuntime
 from venvoy.settings import Policy
 from venvoy.store import Store
@@ -224,6 +226,26 @@ def test_an_archive_is_verified_in_any_runtime_and_leaves_nothing(packed, runtim
     assert imports(there) == []
     assert not list((there.settings.home / "images").glob("*"))
     assert uses(target) <= before
+
+
+def test_an_import_that_fails_late_leaves_the_environment_as_it_was_asked_for(
+    packed, elsewhere, actor, tmp_path, monkeypatch
+):
+    file = packed("podman").packed.path
+    there, data = elsewhere(), tmp_path / "data"
+    data.mkdir()
+    wanted = Wanted(runtime="podman", resources=Resources(network="host"), mounts=(Mount(source=data, target="/data"),))
+
+    def full(*_words: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("venvoy.actions.import_archive._keep_files", full)
+    with pytest.raises(OSError, match=os.strerror(errno.ENOSPC)):
+        import_archive(there, file, actor=actor, wanted=wanted)
+
+    container = there.environment("demo").container
+    assert (container.apart, container.resources.network) == (False, "host")
+    assert [each.target for each in container.mounts if each.source == data] == ["/data"]
 
 
 def test_on_this_machine_the_base_is_another_and_that_is_said(packed, elsewhere, actor, pythons):

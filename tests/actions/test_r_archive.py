@@ -128,6 +128,18 @@ def test_a_spec_is_made_by_fetching(store, elsewhere, packed, actor):
     assert installed(elsewhere, made.environment) == {"tinya": "1.1", "tinyb": "0.2-1"}
 
 
+def test_nothing_is_compiled_to_verify_what_nobody_trusts(store, packed, no_repository, monkeypatch):
+    found = packed("tinyb")
+    no_repository()
+    monkeypatch.setattr("venvoy.actions.exactly_r.built_in", lambda *_: None)  # as where the builds are for another R
+
+    looked = verify_archive(store, found.packed.path)
+    trusted = verify_archive(store, found.packed.path, trust=True)
+
+    assert (looked.reached, looked.deviations, trusted.reached) == ("L0", (), "L3")
+    assert "would be compiled" in looked.skipped["L3"]
+
+
 def test_an_archive_is_verified_to_the_last_level(store, packed, no_repository):
     found = packed("tinyb", "tinyc")
     no_repository()

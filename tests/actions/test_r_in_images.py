@@ -1,6 +1,7 @@
 """R environments on images: the same library, seen at one path by whatever runs the image."""
 
 import os
+from dataclasses import replace
 
 import pytest
 
@@ -11,6 +12,7 @@ from venvoy.actions.install import install, remove
 from venvoy.actions.launch import kernel_of
 from venvoy.actions.observe import observe
 from venvoy.actions.r_bases import r_in
+from venvoy.actions.repair import repair
 from venvoy.actions.support import built
 from venvoy.actions.undo import undo
 from venvoy.errors import CommandFailed, InvalidInput, RuntimeUnavailable
@@ -72,6 +74,19 @@ def test_the_users_own_libraries_are_not_seen_though_the_home_is(store, make_in,
 
     assert seen[0] == "/venvoy/env/R"
     assert str(own) not in seen
+
+
+def test_an_engine_that_is_another_by_now_is_noted(store, make_in, engine, actor):
+    env = make_in("4.5")
+    store.save(replace(env, container=replace(env.container, rootless=not env.container.rootless)))
+    before = check(store, store.environment("demo"))
+
+    mended = repair(store, store.environment("demo"), actor=actor)
+
+    known = engine.engine in ("docker", "podman")  # whoever starts one of the others is who runs it
+    assert [each.code for each in before] == ["runtime-other"] * known
+    assert (len(mended.done), mended.left) == (int(known), ())
+    assert (store.environment("demo").container.rootless == env.container.rootless) is known
 
 
 def test_an_image_of_another_version_is_refused(store, make_in):

@@ -88,6 +88,28 @@ def pax_bomb(room: int = 0) -> bytes:
     return tarred(member(MANIFEST, announced(good)), (info, data), *others)
 
 
+def commented(length: int, *, of_all: bool = False) -> bytes:
+    """Every member has a comment, as long as there is room for where one file is large."""
+    raw, good = io.BytesIO(), {**GOOD, "files/large": bytes(1_000_000)}
+    said = {"comment": "x" * length}
+    with tarfile.open(fileobj=raw, mode="w", format=tarfile.PAX_FORMAT, pax_headers=said if of_all else {}) as tar:
+        for name, data in {MANIFEST: announced(good), **good}.items():
+            info, _ = member(name, data)
+            info.pax_headers = said if name != MANIFEST and not of_all else {}
+            tar.addfile(info, io.BytesIO(data))
+    return raw.getvalue()
+
+
+def nested(count: int) -> bytes:
+    """Headers of headers, behind a manifest that announces room for them."""
+    good = {**GOOD, "files/large": bytes(10_000_000)}
+    head = tarred(member(MANIFEST, announced(good)))
+    at = len(head.rstrip(b"\0")) + tarfile.BLOCKSIZE & -tarfile.BLOCKSIZE
+    one = tarfile.TarInfo("pax")
+    one.type, one.size = tarfile.XHDTYPE, 12
+    return head[:at] + count * (one.tobuf(tarfile.USTAR_FORMAT) + b"12 comment=\n".ljust(tarfile.BLOCKSIZE, b"\0"))
+
+
 HOSTILE = {
     "climbs out": (lambda: renamed("files/../../evil"), "leads elsewhere"),
     "absolute": (lambda: renamed("/tmp/evil"), "leads elsewhere"),
@@ -124,6 +146,9 @@ HOSTILE = {
     "hash of nothing": (lambda: manifest_with(lambda said: said["members"]["README.txt"].update(sha256="x")), "nothing usable"),
     "bomb of headers": (pax_bomb, "a header has 500000"),
     "bomb of headers with room for it": (lambda: pax_bomb(60_000_000), "a header has 500000"),
+    "headers that add up": (lambda: commented(20_000), "more in it"),
+    "a header for all": (lambda: commented(10, of_all=True), "said of all"),
+    "headers without end": (lambda: nested(5_000), "more in it|damaged"),
     "bomb at the end": (lambda: archive(GOOD) + b"\0" * 80_000_000, "more in it|follows its end"),
     "empty": (lambda: b"", "no archive of venvoy|damaged"),
     "no tar": (lambda: os.urandom(100_000), "damaged|no archive"),

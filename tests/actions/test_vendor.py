@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 import uv
 
+from venvoy.actions.archive import archive
 from venvoy.actions.freeze import freeze
 from venvoy.actions.kept import folder_of, kept
 from venvoy.actions.tarball import tarball
@@ -246,6 +247,20 @@ def test_real_packages_are_kept_and_what_has_no_wheel_is_built(store, actor, tmp
     assert result["docopt"].source_sha256 == "49b3a825280bd66b3aa83585ef59c4a8c82f2c8a522dbe754a8bc8d08c85c491"
     assert result["markupsafe"].built == ""
     assert json.loads((folder_of(store, "real") / "manifest.json").read_text())["format"] == "venvoy-vendor-1"
+
+
+def test_what_was_built_of_a_folder_here_is_carried_again_from_the_lock(make, wheelhouse, store, actor, tmp_path):
+    """A lock names no place of this machine."""
+    here = project(tmp_path, "mine")
+    env = make("demo")
+    install(env, here)
+    first = archive(store, env, tmp_path / "a.venvoy.tar.zst", actor=actor)
+
+    again = archive(store, env, tmp_path / "b.venvoy.tar.zst", actor=actor)
+
+    assert "mine" in {each.name for each in again.vendored.kept}
+    assert (first.vendored.missing, again.vendored.missing, again.vendored.new) == ((), (), 0)
+    assert first.packed.sha256 == again.packed.sha256
 
 
 def test_the_wheel_of_another_commit_is_not_taken_for_it(vendored, make, wheelhouse, tmp_path):

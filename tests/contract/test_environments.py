@@ -404,7 +404,13 @@ def test_an_archive_gives_the_same_elsewhere_and_again_the_same_bytes(kind, tmp_
     assert not diff(observe(kind.store, kind.env), observe(kind.store, imported.environment))
     copied = kind.store.environment("copy")
     assert pack(kind.store, copied, tmp_path / "c.venvoy.tar.zst").vendored.new == 0
-    assert verify_archive(kind.store, tmp_path / "a.venvoy.tar.zst", wanted=kind.wanted).reached == "L3"
+    unmade = verify_archive(kind.store, tmp_path / "a.venvoy.tar.zst", wanted=kind.wanted, rebuild=False)
+    looked = verify_archive(kind.store, tmp_path / "a.venvoy.tar.zst", wanted=kind.wanted)
+    trusted = verify_archive(kind.store, tmp_path / "a.venvoy.tar.zst", wanted=kind.wanted, trust=True)
+    own_python = kind.name == "conda"
+    assert (unmade.reached, set(unmade.skipped.values())) == ("L0", {"not asked for"})
+    assert (looked.reached, trusted.reached) == ("L0" if own_python else "L3", "L3")
+    assert ("say --trust" in looked.skipped.get("L3", "")) is own_python
 
 
 def test_verify_reaches_the_last_level_and_falls_to_the_one_that_deviates(kind):

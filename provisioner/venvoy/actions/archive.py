@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -197,6 +198,9 @@ def archive(
     tier = _tier(env, tier)
     target = place_for(target, f"{env.name}{SUFFIX}")
     named = _named(env, notebooks, inputs)
+    history = store.history(env.name)
+    with history.locked():
+        _refuse_damaged(history)
     lock = locked_now(store, env, actor=actor, on_line=on_line)
     vendored = _vendored(store, env, lock, tier, on_progress, on_line)
     with _image(store, env, tier, on_progress, on_line) as image:
@@ -293,12 +297,21 @@ def locked_now(store: Store, env: Environment, *, actor: Actor, on_line: OnLine 
     now = observe(store, env)
     lock = locked(store, env)
     if lock is not None and lock.state == digest(now):
-        return replace(lock, taken=_frozen_at(store.history(env.name), now).taken)
+        return _with_addresses(replace(lock, taken=_frozen_at(store.history(env.name), now).taken), now)
     if on_line is not None:
         on_line("freezing it first")
     lock = freeze(store, env, actor=actor, on_line=on_line).snapshot
     cancelling.not_yet_late()
     return lock
+
+
+def _with_addresses(lock: Snapshot, now: Snapshot) -> Snapshot:
+    """A lock that was read, with the addresses of what it does not pin: it names places of this machine nowhere."""
+    known = {(each.ecosystem, each.name): each.url for each in now.packages if each.origin not in ("index", "archive")}
+    packages = (
+        each if each.url else replace(each, url=known.get((each.ecosystem, each.name), "")) for each in lock.packages
+    )
+    return replace(lock, packages=tuple(packages))
 
 
 def _frozen_at(history: History, now: Snapshot) -> Snapshot:
@@ -361,11 +374,7 @@ def _history_members(history: History, locks: Iterable[str]) -> list[Member]:
     Raises InvalidInput for a record that is not as it was written: no import would take it.
     """
     with history.locked():  # kernels write into it at any time
-        if problem := next(iter(history.check()), None):
-            raise InvalidInput(
-                f"the record is not as it was written: {problem.message}",
-                hint="see all of it: venvoy history NAME --check",
-            )
+        _refuse_damaged(history)
         digests = sorted({each.snapshot for each in history.entries()})
         texts = {f"history/snapshots/{each}.json": history.snapshot(each).encode() for each in digests}
         for name in sorted({*map(history.based_on, digests)} - {""}):
@@ -373,6 +382,19 @@ def _history_members(history: History, locks: Iterable[str]) -> list[Member]:
         texts["history/log.jsonl"] = history.log.read_bytes()
         texts |= {f"history/{lock}": (history.folder / lock).read_bytes() for lock in locks}
     return [Member(name=name, data=text) for name, text in texts.items()]
+
+
+def _refuse_damaged(history: History) -> None:
+    """Raise InvalidInput for a record that is not as it was written; who asks holds it."""
+    history.mend()
+    if problem := next(iter(history.check()), None):
+        name, record = history.folder.name, history.log.parent
+        raise InvalidInput(
+            f"the record is not as it was written: {problem.message}",
+            hint=f"see all of it: venvoy history {name} --check\n"
+            f"or lay it aside and begin another: mv {shlex.quote(f'{record}')} {shlex.quote(f'{record}-damaged')}"
+            f" && venvoy freeze {name}",
+        )
 
 
 def _payload_members(

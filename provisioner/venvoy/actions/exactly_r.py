@@ -23,7 +23,7 @@ from .r_library import change
 from .r_repository import built_in, mark, source_in
 from .r_sources import comes_from, marked
 from .r_vendor import fetched
-from .stock import Library, Stock
+from .stock import Library, Stock, WouldRun
 
 
 def exactly_r(
@@ -51,6 +51,8 @@ def exactly_r(
             sources.append((package, _checked(source, package)))
         else:
             missing.append(_fetchable(package, stock))
+    if sources and not stock.trusted:
+        raise WouldRun(f"{sources[0][0].name} would be compiled, and so run what its source says")
     with tempfile.TemporaryDirectory(prefix="venvoy-") as aside:
         fetched_now = _fetched(env, missing, Path(aside), snapshot.repositories, on_line, on_progress)
         sources += zip(missing, fetched_now, strict=True)

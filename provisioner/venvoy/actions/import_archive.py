@@ -123,13 +123,13 @@ def import_archive(
             places = tuple(each for each in named if trust_repositories or is_dated(store.settings, each))
             how = How(python=python, r=r, repositories=places, on_line=on_line, on_progress=on_progress)
             restored = made(store, folder, manifest, place, name=name, actor=actor, force=force, how=how)
-            env = restored.environment
+            env = restored.environment  # still without network and the user's files, for what is left to do in it
+            settled = _settled(store, env, place)
             _keep_files(store, env, folder, manifest)
             _write_down(store, env, folder, manifest, actor, taken=taken)
             lent = _lent(store, env, folder / "payload", on_line)
-            env = _settled(store, env, place)
             return Imported(
-                restored=replace(restored, environment=env),
+                restored=replace(restored, environment=settled),
                 manifest=manifest,
                 record=taken,
                 files=_bring(folder / "files", store.project(name), manifest),

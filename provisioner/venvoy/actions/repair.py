@@ -71,7 +71,7 @@ def _noted(work: _Work, actor: Actor) -> Iterator[None]:
 def _steps(env: Environment) -> tuple[Callable[[_Work], Iterator[str]], ...]:
     """What is done for an environment of that kind, in this order."""
     if env.language == "r":
-        return (*((_users, _image) if env.container else ()), _r)
+        return (*((_engine, _users, _image) if env.container else ()), _r)
     by_r = (_r,) if env.also else ()
     return (*_STEPS.get(env.runtime, (_places, _interpreter)), _distributions, _requirements, *by_r)
 

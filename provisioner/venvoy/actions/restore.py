@@ -13,7 +13,7 @@ from packaging.requirements import Requirement
 from ..errors import EnvironmentExists, InvalidInput
 from ..formats.conda_lock import CondaLock
 from ..formats.pylock import PylockToml, parse
-from ..formats.reading import Read, read
+from ..formats.reading import Read, read, text_of
 from ..formats.renv import RenvLock
 from ..inventory.dist_info import canonical
 from ..model import OF_R, Actor, Asked, Environment, Package, Snapshot
@@ -28,6 +28,7 @@ from .observe import observe
 from .place import EVERYTHING
 from .r_repository import CRAN
 from .recipes import RELEASED, How, Recipe, described, recipe
+from .stock import WouldRun
 
 __all__ = ["How", "Restored", "described", "restore"]
 USUAL_WAY = How()
@@ -158,7 +159,8 @@ def from_bundle(
 ) -> Restored:
     """The same from a folder with a lock and all its files beside it, without network.
 
-    It may be anybody's. Raises InvalidInput for a lock that would have something of it built.
+    It may be anybody's. Raises InvalidInput for a lock that would have a package of Python's built, WouldRun where it
+    is not trusted and something of it has to be run all the same.
     """
     conda_lock, lock = folder / CondaLock().filename, folder / PylockToml().filename
     if lock.exists():
@@ -169,13 +171,15 @@ def from_bundle(
         return restore(store, lock if lock.exists() else renv_lock, name=name, actor=actor, force=force, how=how)
     if not conda_lock.exists():
         return restore(store, lock, name=name, actor=actor, force=force, how=replace(how, offline=True))
+    if lock.exists() and not how.stock.trusted:
+        raise WouldRun("its own Python would be run to put the packages of the Python index in")
     stock = replace(how.stock, lock=lock if lock.exists() else None, channels=folder / CHANNELS)
     how = replace(how, offline=True, stock=stock, python=None)
     return restore(store, conda_lock, name=name, actor=actor, force=force, how=how)
 
 
 def _refuse_sources(lock: Path) -> None:
-    for each in parse(lock.read_text("utf-8"), lock.name).packages:
+    for each in parse(text_of(lock), lock.name).packages:
         if each.vcs or each.directory or each.archive or each.sdist or not each.wheels:
             raise InvalidInput(
                 f"{lock.name} has {each.name} built from its source, which would run what its maker wrote",

@@ -5,7 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..errors import InvalidInput
 from .r_repository import Mark
+
+
+class WouldRun(InvalidInput):
+    """It cannot be made of what lies there without running some of that, and nobody has said that it may be run."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,7 +28,8 @@ class Stock:
     `lock` is a pylock.toml for what came from the Python index, whose files lie beside it; `wheels` a folder of wheels,
     `channels` one with the files of conda channels. With `offline` no network is touched: these and the caches must do.
     `cache` is where conda packages are unpacked, None for where they usually are. `libraries` are those of R that have
-    packages to be copied, `repository` is a folder with sources and built packages of R (`r_repository`).
+    packages to be copied, `repository` is a folder with sources and built packages of R (`r_repository`). Where they
+    are not `trusted`, WouldRun is raised instead of running anything that lies there.
     """
 
     lock: Path | None = None
@@ -33,3 +39,4 @@ class Stock:
     libraries: tuple[Library, ...] = ()
     repository: Path | None = None
     offline: bool = False
+    trusted: bool = True

@@ -22,6 +22,7 @@ def undo(store: Store, env: Environment, *, actor: Actor, on_line: OnLine | None
     """
     history = store.history(env.name)
     with store.held(env.name):
+        env = store.again(env)
         note(store, env, actor=Actor(kind="terminal"))
     return go_back(store, env, before_last(history), actor=actor, event="undo", on_line=on_line)
 

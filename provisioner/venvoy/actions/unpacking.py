@@ -95,19 +95,18 @@ def announced(file: Path) -> Manifest:
     """What the manifest of an archive says; nothing else of it is read. Raises InvalidInput."""
     try:
         with _opened(file, whole=False) as stream, tarfile.open(fileobj=stream, mode="r|", tarinfo=Header) as tar:  # type: ignore[call-overload]
-            return _manifest(_content(tar, tar.next(), MANIFEST, _LONGEST_MANIFEST))
-    except (tarfile.TarError, EOFError, UnicodeError, ValueError, OverflowError) as error:
+            return _manifest(_content(tar, next(_members(tar, stream), None), MANIFEST, _LONGEST_MANIFEST))
+    except (tarfile.TarError, EOFError, UnicodeError, ValueError, OverflowError, RecursionError) as error:
         raise InvalidInput(f"{file} is damaged ({error})") from error
 
 
 def _unpacked(stream: _Bounded, folder: Path, allowed: Path | None, on_progress: OnProgress | None) -> Manifest:
     try:
         with tarfile.open(fileobj=stream, mode="r|", tarinfo=Header, errorlevel=2) as tar:  # type: ignore[call-overload]
-            members = iter(tar)
+            members = _members(tar, stream)
             text = _content(tar, next(members, None), MANIFEST, _LONGEST_MANIFEST)
             manifest = _manifest(text)
             _fits(manifest, folder)
-            stream.allow(manifest.size + _HEADERS * (len(manifest.members) + 4) + tarfile.RECORDSIZE)
             member = next(members, None)
             signature = UNSIGNED
             if member is not None and member.name == SIGNATURE:
@@ -117,7 +116,7 @@ def _unpacked(stream: _Bounded, folder: Path, allowed: Path | None, on_progress:
                 raise InvalidInput("it is not signed")
             _all(tar, member, members, manifest, folder, on_progress)
             files.replace(folder / MANIFEST, text)
-    except (tarfile.TarError, EOFError, UnicodeError, ValueError, OverflowError) as error:
+    except (tarfile.TarError, EOFError, UnicodeError, ValueError, OverflowError, RecursionError) as error:
         raise InvalidInput(f"it is damaged ({error})") from error
     return Manifest(members=manifest.members, said=manifest.said, digest=manifest.digest, signature=signature)
 
@@ -127,6 +126,21 @@ def _fits(manifest: Manifest, folder: Path) -> None:
     free = shutil.disk_usage(folder).free
     if manifest.size > free:
         raise InvalidInput(f"it unpacks to {manifest.size} bytes, and {free} are free in {folder.parent}")
+
+
+def _members(tar: tarfile.TarFile, stream: _Bounded) -> Iterator[tarfile.TarInfo]:
+    """Each member in turn. Of its headers no more is read than any of ours needs, and none of them is kept."""
+    members = iter(tar)
+    while True:
+        stream.allow(_HEADERS)
+        member = next(members, None)
+        if tar.pax_headers:
+            raise InvalidInput("a header is said of all its members")
+        if member is None:
+            return
+        stream.allow(member.size)
+        yield member
+        tar.members = []  # type: ignore[attr-defined]
 
 
 def _all(
@@ -250,12 +264,13 @@ def _apart(names: Mapping[str, object]) -> None:
 class _Bounded:
     """Reads a stream and refuses to give more than is allowed: a bomb is stopped while it unfolds."""
 
-    def __init__(self, stream: BinaryIO, limit: int) -> None:
-        self._stream, self._limit, self._given = stream, limit, 0
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream, self._given = stream, 0
+        self.allow(_HEADERS)  # of the first member, which is looked for when the tar is opened
 
-    def allow(self, limit: int) -> None:
-        """Give no more than `limit` bytes from here on."""
-        self._limit = self._given + limit
+    def allow(self, size: int) -> None:
+        """Give so many bytes from here on, and what fills them up: a tar is read in records."""
+        self._limit = self._given + size + tarfile.BLOCKSIZE + tarfile.RECORDSIZE
 
     def read(self, count: int) -> bytes:
         block = self._stream.read(count)
@@ -273,7 +288,7 @@ def _opened(file: Path, *, whole: bool = True) -> Iterator[_Bounded]:
         with file.open("rb") as stream:
             decompressor = zstandard.ZstdDecompressor(max_window_size=_WINDOW)
             with decompressor.stream_reader(stream, read_across_frames=True) as plain:
-                yield _Bounded(plain, _LONGEST_MANIFEST + _LONGEST_SIGNATURE + 2 * _HEADERS + 2 * tarfile.RECORDSIZE)
+                yield _Bounded(plain)
                 rest = plain.read(tarfile.RECORDSIZE + 1) if whole else b""
                 if len(rest) > tarfile.RECORDSIZE or any(rest):
                     raise InvalidInput("something follows its end")

@@ -46,7 +46,7 @@ from .r_built import builds
 from .r_repository import CRAN, built_files
 from .record import wanted
 from .restore import How, from_bundle
-from .stock import Stock
+from .stock import Stock, WouldRun
 from .unpacking import Manifest, unpack
 from .vendor import beside
 
@@ -171,13 +171,17 @@ def verify_archive(
     r: str | None = None,
     wanted: Wanted | None = None,
     policy: Policy = EVERYTHING,
+    rebuild: bool = True,
+    trust: bool = False,
     on_progress: OnProgress | None = None,
     on_line: OnLine | None = None,
 ) -> Report:
     """Check an archive, and make its environment anew, aside and without network, to see what it gives.
 
-    `wanted` is the container runtime to make it in, as for an import; what had to be brought for it goes again.
-    Raises RuntimeUnavailable where there is no interpreter or runtime for it, NotPermitted.
+    `wanted` is the container runtime to make it in, as for an import; what had to be brought for it goes again. On this
+    machine itself nothing of it is run, unless it is said to `trust` it: what cannot be made so is skipped. Without
+    `rebuild` nothing is made, and L0 alone is looked at. Raises RuntimeUnavailable where there is no interpreter or
+    runtime for it, NotPermitted.
     """
     with store.scratch() as scratch:
         folder = scratch / "archive"
@@ -186,24 +190,31 @@ def verify_archive(
             image = carried(manifest, folder)
         except InvalidInput as error:
             return _refused(archive, error)
+        if not rebuild or manifest.said.get("tier") == "spec":
+            return _of_archive(archive, folder, manifest, None, _unmade(manifest))
         hears = Hears(on_line=on_line, on_progress=on_progress)
         with placed(store, manifest, image, wanted, policy, archive=archive, hears=hears, keep=lambda: False) as place:
-            how = How(python=python, r=r, on_line=on_line)
-            return _of_archive(store, archive, folder, manifest, place, how)
+            how = How(python=python, r=r, stock=Stock(trusted=trust or place is not None), on_line=on_line)
+            return _of_archive(archive, folder, manifest, place, _rebuilt(store, folder, place, how))
 
 
-def _of_archive(store: Store, archive: Path, folder: Path, manifest: Manifest, place: Place | None, how: How) -> Report:
+def _unmade(manifest: Manifest) -> _Again:
+    spec = manifest.said.get("tier") == "spec"
+    only_named = "it has no packages in it, only what they are: import it, then verify the environment"
+    return _Again(said="", skipped=only_named if spec else "not asked for")
+
+
+def _of_archive(archive: Path, folder: Path, manifest: Manifest, place: Place | None, again: _Again) -> Report:
     broken = [Deviation(level="L0", **asdict(each)) for each in of_record(History(folder, "history"))]
-    if manifest.said.get("tier") == "spec":
-        reason = "it has no packages in it, only what they are: import it, then verify the environment"
-        again = _Again(made=False, said=reason, deviations=())
-        checked: dict[Level, str] = {"L0": _whole(manifest)}
-        skipped: Mapping[Level, str] = dict.fromkeys(LEVELS[1:], reason)
+    checked: dict[Level, str] = {"L0": _whole(manifest)}
+    skipped: Mapping[Level, str] = {}
+    if again.skipped:
+        skipped = dict.fromkeys(LEVELS[1:], again.skipped)
+    elif again.made:
+        checked |= {"L1": "what it gives, against its lock", "L2": "every file of what it gives", "L3": again.said}
     else:
-        again = _rebuilt(store, folder, place, how)
-        made_anew: dict[Level, str] = {"L1": "what it gives, against its lock", "L2": "every file of what it gives"}
-        checked = {"L0": _whole(manifest), **(made_anew if again.made else {}), "L3": again.said}
-        skipped = {} if again.made else dict.fromkeys(LEVELS[1:3], "it cannot be made")
+        checked["L3"] = again.said
+        skipped = dict.fromkeys(LEVELS[1:3], "it cannot be made")
     return Report(
         subject=str(archive),
         against="its own manifest and lock",
@@ -211,7 +222,7 @@ def _of_archive(store: Store, archive: Path, folder: Path, manifest: Manifest, p
         skipped=skipped,
         deviations=(*broken, *again.deviations),
         excluded=again.excluded,
-        notes=(manifest.signature.sentence, *_base_of(manifest, place)),
+        notes=(manifest.signature.sentence, *(_base_of(manifest, place) if again.made else ())),
     )
 
 
@@ -438,11 +449,15 @@ def _also(path: Path, file: Path) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Again:
-    """What came of making an environment anew; its deviations have the level that they would have in it."""
+    """What came of making an environment anew; its deviations have the level that they would have in it.
 
-    made: bool
+    `skipped` is why nobody tried, or went on.
+    """
+
+    made: bool = False
     said: str
-    deviations: tuple[Deviation, ...]
+    skipped: str = ""
+    deviations: tuple[Deviation, ...] = ()
     excluded: Mapping[str, int] = field(default_factory=dict)
 
 
@@ -453,14 +468,18 @@ def _rebuilt(store: Store, bundle: Path, place: Place | None, how: How) -> _Agai
         aside = Store(replace(store.settings, home=folder / "home", projects=folder / "projects"))
         try:
             # What other environments have left in the cache would hide that something is not kept.
-            how = replace(how, stock=Stock(cache=folder / "packages"), place=place.apart if place else None)
+            how = replace(
+                how, stock=replace(how.stock, cache=folder / "packages"), place=place.apart if place else None
+            )
             made = from_bundle(aside, bundle, name=_AGAIN, actor=actor, how=how).environment
             cancelling.not_yet_late()  # it is only for being looked at
             expected = _read(bundle / LOCKS[made.kind].filename, made)
             in_files, excluded, looked = _files(made, expected, builds(built_files(bundle / CRAN)), None)
+        except WouldRun as error:
+            return _Again(said="", skipped=f"{error.message}: say --trust if that may be, or --runtime")
         except VenvoyError as error:
             failed = Deviation(level="L3", what=f"it cannot be made: {error.message}", found=error.hint)
-            return _Again(made=False, said="making it anew", deviations=(failed,))
+            return _Again(said="making it anew", deviations=(failed,))
         finally:
             if place:
                 image_uses.forget(aside, place.runtime)

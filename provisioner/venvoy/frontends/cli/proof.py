@@ -32,7 +32,8 @@ from .speaking import Versions, versions_options
 @click.option(
     "--require", type=click.Choice(LEVELS), metavar="LEVEL", help="Exit with 1 unless L0, L1, L2 or L3 is reached."
 )
-@click.option("--no-rebuild", is_flag=True, help="Leave L3 out.")
+@click.option("--no-rebuild", is_flag=True, help="Make nothing: leave L3 out, and of an archive all but L0.")
+@click.option("--trust", is_flag=True, help="Let an archive's packages run here what they bring, where they have to.")
 @click.option("--html", "report_file", type=FILE, metavar="FILE", help="Also write the report as one HTML page.")
 @versions_options
 @click.option(
@@ -52,6 +53,7 @@ def verify(
     allowed_signers: Path | None,
     *,
     no_rebuild: bool,
+    trust: bool,
     out: Output,
 ) -> int:
     """Say in levels how far an environment is what its lock says.
@@ -73,6 +75,8 @@ def verify(
                 r=versions.r,
                 wanted=Wanted(runtime=runtime) if runtime else None,
                 policy=policy(),
+                rebuild=not no_rebuild,
+                trust=trust,
                 on_progress=on_progress,
                 on_line=on_line,
             )
