@@ -1,6 +1,7 @@
 """What every test stands on: a home that is not the user's, wheels made by hand, and the interpreters of this machine."""
 
 import base64
+import contextlib
 import functools
 import hashlib
 import json
@@ -34,6 +35,7 @@ from filelock import FileLock
 from venvoy import process, runtimes
 from venvoy import settings as venvoy_settings
 from venvoy.actions.detect import Detected, Found, detect
+from venvoy.actions.image_uses import USED
 from venvoy.model import Actor, Environment, Job, Package, Snapshot
 from venvoy.settings import Settings
 from venvoy.store import Store
@@ -65,6 +67,8 @@ def pytest_configure(config: pytest.Config) -> None:
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         # A shell lets what it runs in the background ignore interrupts, and so would every kernel that a test starts.
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    if not hasattr(config, "workerinput"):
+        config.pluginmanager.register(Tidy(), "tidy")
     if config.getoption("--strict-skips"):
         config.pluginmanager.register(StrictSkips(), "strict-skips")
 
@@ -103,6 +107,48 @@ class StrictSkips:
             terminalreporter.section("skipped without an excuse", red=True)
             for line in self.unexcused:
                 terminalreporter.line(line)
+
+
+@dataclass(eq=False)
+class Tidy:
+    """What environments of tests have named in Docker and Podman goes with them: nobody else could take it away.
+
+    What was there before stays, and so does what whoever runs the tests has made meanwhile.
+    """
+
+    before: dict[str, Mapping[str, str]] = field(default_factory=dict)
+
+    def pytest_sessionstart(self) -> None:
+        self.before = {engine: self._names(engine) for engine in ("docker", "podman")}
+
+    def pytest_sessionfinish(self) -> None:
+        own = self._own()
+        for engine, before in self.before.items():
+            new = {name: image for name, image in self._names(engine).items() if name not in before}
+            uses = [name for name in new if name.startswith(f"{USED}:{os.getuid()}-") and own not in name.split("-")]
+            self._asked(engine, "rmi", *uses)
+            left = {image for name, image in self._names(engine).items() if name.startswith(USED)}
+            self._asked(engine, "rmi", *(name for name, image in new.items() if name not in uses and image not in left))
+
+    @staticmethod
+    def _own() -> str:
+        file = Path(MACHINE.get("VENVOY_HOME") or Path.home() / ".venvoy") / "identity"
+        return file.read_text("utf-8").strip() if file.exists() else ""
+
+    def _names(self, engine: str) -> Mapping[str, str]:
+        """Those that venvoy gives, and of which images they are."""
+        listed = self._asked(engine, "images", "--no-trunc", "--format", "{{.Repository}}:{{.Tag}} {{.ID}}")
+        found = dict(each.split(" ", 1) for each in listed.splitlines())
+        return {name: image for name, image in found.items() if name.startswith(USED.rpartition("/")[0])}
+
+    @staticmethod
+    def _asked(engine: str, verb: str, *words: str) -> str:
+        if not shutil.which(engine) or not (words or verb != "rmi"):
+            return ""
+        with contextlib.suppress(subprocess.TimeoutExpired):  # a daemon that is dead
+            argv = [engine, verb, *words]
+            return subprocess.run(argv, capture_output=True, text=True, check=False, timeout=300).stdout
+        return ""
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
