@@ -81,6 +81,10 @@ def test_a_wrong_resource_is_named(said, complaint):
         resources(said)
 
 
+def test_the_first_gpu_is_one():
+    assert [resources({"gpus": each}).gpus for each in (0, "0", 1, None)] == ["0", "0", "1", ""]
+
+
 whole = st.builds(
     Container,
     image=st.just(IMAGE) | st.just(Image(reference="a.sif", digest=IMAGE.digest, file=Path("/i/a.sif"), search="/bin")),

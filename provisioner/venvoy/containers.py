@@ -74,7 +74,7 @@ def size_text(said: int) -> str:
 
 def resources(said: Mapping[str, Any]) -> Resources:
     """Read the keys of `Resources` as people write them; others are not looked at. Raises InvalidInput."""
-    gpus = str(said.get("gpus") or "")
+    gpus = "" if said.get("gpus") is None else str(said["gpus"])
     if gpus and not _GPUS.fullmatch(gpus):
         raise InvalidInput(f"gpus cannot be {gpus!r}", hint="write it as all, 0 or 0,1")
     network = said.get("network")

@@ -291,17 +291,19 @@ class Command:
     """One program start on this machine: the only thing that `process` accepts.
 
     `variables` are laid over the caller's environment, where None takes one away; `dropped` are shell patterns of
-    names that are taken away first, and `kept`, where there are any, of the only ones that are not. `search` and
-    `fallback` are folders put before and behind PATH. `together`: what it prints is no answer, and is heard with the
-    rest of what it says. `last` is the argv that ends what the program would leave running when it is killed, and
-    `deliver` what gives that a signal, its number in the place of `{}`. UNIQUE in words of `last`, and in the same
-    words of the others, is replaced by what no other start has.
+    names that are taken away first, and `kept`, where there are any, of the only ones that are not. `copied` are names
+    under which the caller's variable of that name is handed on, too. `search` and `fallback` are folders put before and
+    behind PATH. `together`: what it prints is no answer, and is heard with the rest of what it says. `last` is the argv
+    that ends what the program would leave running when it is killed, and `deliver` what gives that a signal, its number
+    in the place of `{}`. UNIQUE in words of `last`, and in the same words of the others, is replaced by what no other
+    start has.
     """
 
     argv: tuple[str, ...]
     variables: Mapping[str, str | None] = field(default_factory=dict)
     dropped: tuple[str, ...] = ()
     kept: tuple[str, ...] = ()
+    copied: Mapping[str, str] = field(default_factory=dict)
     search: tuple[Path, ...] = ()
     fallback: tuple[Path, ...] = ()
     cwd: Path | None = None

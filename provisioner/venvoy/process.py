@@ -63,7 +63,8 @@ def environment(command: Command, base: Mapping[str, str] = os.environ) -> dict[
         for name, value in base.items()
         if not _matches(name, command.dropped) and (not command.kept or _matches(name, command.kept))
     }
-    laid = {**handed_on, **command.variables}
+    copied = {name: handed_on[theirs] for name, theirs in command.copied.items() if theirs in handed_on}
+    laid = {**handed_on, **copied, **command.variables}
     folders = [*map(str, command.search), laid.get("PATH") or os.defpath, *map(str, command.fallback)]
     laid["PATH"] = os.pathsep.join(folders)
     return {name: value for name, value in laid.items() if value is not None}

@@ -224,7 +224,7 @@ def test_crun_and_cgroups_of_both_versions_do_not_go_together(programs, here):
 @pytest.mark.parametrize(
     ("answer", "engine", "version"),
     [("apptainer version 1.4.5", "apptainer", "1.4.5"), ("singularity-ce version 4.1.0-jammy", "singularity", "4.1.0-jammy"),
-     ("singularity version 3.8.7", "singularity", "3.8.7"), ("2.6.1-dist", "", "")],
+     ("singularity version 3.11.5-1.el8", "singularity", "3.11.5-1.el8"), ("2.6.1-dist", "", "")],
 )  # fmt: skip
 def test_whose_singularity_it_is(programs, here, answer, engine, version):
     programs("singularity", answer)
@@ -233,6 +233,23 @@ def test_whose_singularity_it_is(programs, here, answer, engine, version):
 
     assert (singularity.version, singularity.usable) == (version, bool(engine))
     assert not engine or singularity.engine == engine
+
+
+@pytest.mark.parametrize(
+    ("name", "answer"),
+    [
+        ("singularity", "singularity version 3.8.7-1.el8"),
+        ("singularity", "singularity-ce version 3.9.9"),
+        ("apptainer", "apptainer version 1.0.3"),
+    ],
+)
+def test_one_that_lacks_what_every_start_says_is_not_chosen(programs, here, name, answer):
+    programs(name, answer)
+
+    old = found(programs, here(), name)
+
+    assert not old.usable
+    assert "is older than" in old.problem
 
 
 def test_a_program_of_two_names_is_asked_once(programs, here):

@@ -143,7 +143,8 @@ def test_a_digest_names_one_image_whatever_its_tag_is_by_now(store, engine, regi
     assert image.registered == f"{registry.host}/{name}@{pushed}"
     if not oci(engine):
         listed = ran(engine.name, "--quiet", "sif", "list", str(image.file))
-        assert "Squashfs" in listed
+        start = re.search(r"\|(\d+)-\d+ +\|FS \(Squashfs", listed)[1]
+        assert "Compression zstd" in ran("unsquashfs", "-s", "-o", start, str(image.file))
 
 
 def test_an_environment_keeps_its_image_when_the_tag_moves(store, engine, registry, plainly, here, debian, actor):

@@ -1,5 +1,6 @@
 """What a runtime cannot give on a machine is refused before anything is started, with what to do."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -65,6 +66,17 @@ def test_limits_that_would_not_hold_are_refused(here, resources, words):
     refuse_impossible(resources, engine="podman", rootless=True, here=here(**{V2: "", OWN: "cpu memory pids"}))
     refuse_impossible(resources, engine="docker", rootless=False, here=here())
     refuse_impossible(resources, engine="podman", rootless=True, here=here(uid=0))
+
+
+@pytest.mark.parametrize("engine", ["apptainer", "singularity"])
+def test_limits_that_nobody_would_set_are_refused(here, engine):
+    alone = here(**{V2: "", OWN: "cpu memory pids"})
+    bus = {"DBUS_SESSION_BUS_ADDRESS": "unix:path=/run/user/1000/bus", "XDG_RUNTIME_DIR": "/run/user/1000"}
+
+    with pytest.raises(RuntimeUnavailable, match=r"DBUS_SESSION_BUS_ADDRESS and XDG_RUNTIME_DIR not set"):
+        refuse_impossible(Resources(cpus=2.0), engine=engine, rootless=True, here=alone)
+
+    refuse_impossible(Resources(cpus=2.0), engine=engine, rootless=True, here=replace(alone, environ=bus))
 
 
 def test_what_nobody_asked_for_is_not_looked_at(here):

@@ -68,6 +68,16 @@ def test_a_later_file_wins_and_knows_the_earlier_ones(read):
     assert read("A=1\nB=1\n", "B=2\nC=${A}${B}\n") == {"A": "1", "B": "2", "C": "12"}
 
 
+def test_what_is_hidden_of_the_callers_stands_for_nothing(tmp_path, monkeypatch):
+    monkeypatch.setenv("AWS_SECRET", "hunter2")
+    file = tmp_path / "a.env"
+    file.write_text("A=x${AWS_SECRET}y\nB=${AWS_SECRET:-none}\nAWS_SECRET=mine\nC=${AWS_SECRET}\n")
+
+    found = variables_from([file], hidden=("AWS_*",))
+
+    assert found == {"A": "xy", "B": "none", "AWS_SECRET": "mine", "C": "mine"}
+
+
 def test_no_files_give_no_variables():
     assert variables_from(()) == {}
 

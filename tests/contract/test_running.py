@@ -113,6 +113,29 @@ def test_variables_arrive_whole_and_those_of_the_caller_do_not_lead_astray(place
     assert not said.keys() & {"PYTHONPATH", "PYTHONHOME"}
 
 
+def test_what_an_image_sets_stays_where_the_caller_has_nothing_of_that_name(contained, monkeypatch):
+    monkeypatch.delenv("LANG", raising=False)
+    own = contained.said("os.environ.get('LANG')")
+    monkeypatch.setenv("LANG", "de_CH.UTF-8")
+
+    assert (own, contained.said("os.environ.get('LANG')")) == ("C.UTF-8", "de_CH.UTF-8")
+
+
+def test_temporary_files_have_a_place_wherever_those_of_the_caller_go(contained, monkeypatch, tmp_path):
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+
+    assert contained.said("[__import__('tempfile').gettempdir()]") == ["/tmp"]
+
+
+@pytest.mark.parametrize("folder", ["/tmp", "/var/tmp", "/run"])
+def test_a_folder_may_be_mounted_where_a_container_has_one_of_its_own(contained, folder, tmp_path):
+    (tmp_path / "more room").write_text("")
+    mounts = (Mount(source=tmp_path, target=folder),)
+    env = replace(contained.env, container=replace(contained.env.container, mounts=mounts))
+
+    assert "more room" in contained.said(f"os.listdir({folder!r})", env=env)
+
+
 @pytest.mark.parametrize("code", [0, 1, 3, 125, 126, 127, 255])
 def test_exit_codes_are_the_programs_own(place, code):
     assert process.attend(place.command("python", "-c", f"raise SystemExit({code})")) == code

@@ -210,6 +210,21 @@ class TestInContainers:
 
         assert (argv[argv.index("--cpus") + 1], argv[argv.index("--memory") + 1]) == ("0.5", str(1 << 30))
 
+    def test_who_sets_limits_is_reached_and_by_nobody_else(self, runtime, env, with_resources, job):
+        bus = {
+            "DBUS_SESSION_BUS_ADDRESS": "unix:path=/b",
+            "XDG_RUNTIME_DIR": "/r",
+            "LD_LIBRARY_PATH": "/l",
+            "PATH": "/",
+        }
+
+        limited = environment(runtime.command(with_resources(memory=1 << 30), job), bus)
+        free = environment(runtime.command(env, job), bus)
+
+        alone = runtime.name in ("apptainer", "singularity")  # what those have, the container has
+        assert bus.items() <= limited.items()
+        assert bus.keys() - free.keys() == ({"DBUS_SESSION_BUS_ADDRESS", "XDG_RUNTIME_DIR"} if alone else set())
+
     def test_variables_of_this_machine_stay_here(self, runtime, env, job):
         command = runtime.command(env, job)
         said = environment(command, {**LEAKING, "HOME": "/home/ada", "PATH": "/usr/bin"})

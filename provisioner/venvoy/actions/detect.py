@@ -24,6 +24,8 @@ PATIENCE = 2.0
 ON_CLUSTERS: tuple[Engine, ...] = ("apptainer", "singularity", "podman", "docker")
 ELSEWHERE: tuple[Engine, ...] = ("docker", "podman", "apptainer", "singularity")
 AUTO = "auto"
+_SIF_LEAST: Mapping[Engine, tuple[int, int]] = {"apptainer": (1, 1), "singularity": (3, 10)}
+"""The first that have `--mount`, and limits for users."""
 _SIF_VERSION = re.compile(r"(?P<program>apptainer|singularity(?:-ce|-pro)?)(?: version)? (?P<version>\d\S*)")
 
 
@@ -330,6 +332,10 @@ def _sif(found: Found, here: Here, run: Run) -> Found:
         return replace(found, problem="it is another program of that name", cure=f"look at {found.path}")
     real: Engine = "apptainer" if answer["program"] == "apptainer" else "singularity"
     found = replace(found, engine=real, version=answer["version"], rootless=here.uid != 0)
+    least = _SIF_LEAST[real]
+    if tuple(map(int, re.findall(r"\d+", found.version)[:2])) < least:
+        words = ".".join(map(str, least))
+        return replace(found, problem=f"it is older than {words}", cure="ask for a newer one (module avail apptainer)")
     remarks = []
     if here.uid and not _starter(found):
         if problem := _no_namespaces(here):

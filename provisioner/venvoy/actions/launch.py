@@ -130,17 +130,18 @@ def kernel_job(
     shims = _shims(store) if env.runtime == "conda" else None
     boot = ("/bin/sh", str(GUEST / "boot.sh")) if env.container else ()
     words = _r_words if env.language == "r" else _python_words
+    hidden = (*SECRETS, *policy.dropped_variables)
     job = Job(
         argv=(*boot, *words(kernel, session, connection_file), *arguments),
         variables={
             **uv.CERTIFICATES,
             **(_conda_programs(shims, variables) if shims else {}),
-            **variables_from(env.env_file if policy.env_files else ()),
+            **variables_from(env.env_file if policy.env_files else (), hidden=hidden),
             "VENVOY_ENVIRONMENT": env.name,
             **({} if env.container else {"SHELL": _shell(variables)}),
             **_profile(env, variables),
         },
-        dropped=(*SECRETS, *policy.dropped_variables),
+        dropped=hidden,
         tools=(_tools(store), *((shims,) if shims else ())),
         cwd=cwd,
     )

@@ -12,6 +12,7 @@ from ..settings import variables
 from .detect import Here
 
 _GPUS = ("dev/nvidiactl", "dev/nvidia0", "dev/dxg")
+_BUS = ("DBUS_SESSION_BUS_ADDRESS", "XDG_RUNTIME_DIR")
 _CDI = ("etc/cdi", "var/run/cdi", "run/cdi")
 _TOOLKIT = ("nvidia-container-cli", "nvidia-container-runtime", "nvidia-ctk")
 _INSTALL = "install NVIDIA's container toolkit: https://docs.nvidia.com/datacenter/cloud-native/container-toolkit/"
@@ -55,6 +56,12 @@ def _limits(resources: Resources, engine: Engine, here: Here, name: str) -> None
         raise RuntimeUnavailable(
             f"{engine} cannot limit {words} here: without root that takes cgroup v2, and this machine has v1",
             hint=_without(key, name),
+        )
+    if engine in ("apptainer", "singularity") and not all(map(here.environ.get, _BUS)):
+        raise RuntimeUnavailable(
+            f"{engine} cannot limit {words} here: without root the system's own manager does it, which is not reached"
+            f" ({' and '.join(each for each in _BUS if not here.environ.get(each))} not set)",
+            hint=f"ask for the memory and processors of the job instead, or {_without(key, name)}",
         )
     own = f"sys/fs/cgroup/user.slice/user-{here.uid}.slice/user@{here.uid}.service/cgroup.controllers"
     given = here.read(own).split()

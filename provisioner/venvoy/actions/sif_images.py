@@ -85,7 +85,8 @@ def built(
     try:
         # A folder of ours: what it was about to unpack goes also when it is killed.
         with tempfile.TemporaryDirectory(prefix="venvoy-", dir=place) as temporary:
-            command = replace(runtime.build(source, aside), variables=dict.fromkeys(_TEMPORARY, temporary))
+            command = runtime.build(source, aside)
+            command = replace(command, variables={**command.variables, **dict.fromkeys(_TEMPORARY, temporary)})
             process.run(command, on_line=hears, terminal=True)
         digest = files.sha256(aside)
         file = folder / f"{digest[:32]}.sif"

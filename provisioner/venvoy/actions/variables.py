@@ -3,25 +3,32 @@
 from __future__ import annotations
 
 import io
+import os
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from dotenv.main import resolve_variables
 from dotenv.parser import Binding, parse_stream
+from dotenv.variables import parse_variables
 
 from ..errors import InvalidInput
+from ..runtimes.inside import is_among
 
 _BLANK = re.compile(r"\s*")
 
 
-def variables_from(files: Iterable[Path]) -> dict[str, str]:
+def variables_from(files: Iterable[Path], *, hidden: Iterable[str] = ()) -> dict[str, str]:
     """The variables of all files, a later one winning; `${NAME}` stands for one set before, or the caller's.
 
-    Raises InvalidInput, naming file and line but never a value.
+    Of the caller's those of the `hidden` patterns stand for nothing. Raises InvalidInput, naming file and line but
+    never a value.
     """
-    said = [pair for file in files for pair in _read(file)]
-    return {name: value for name, value in resolve_variables(said, override=True).items() if value is not None}
+    patterns = tuple(hidden)
+    known = {name: value for name, value in os.environ.items() if not is_among(name, patterns)}
+    found: dict[str, str] = {}
+    for name, value in (pair for file in files for pair in _read(file)):
+        found[name] = known[name] = "".join(atom.resolve(known) for atom in parse_variables(value))
+    return found
 
 
 def _read(file: Path) -> Iterator[tuple[str, str]]:

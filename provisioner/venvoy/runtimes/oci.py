@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -49,6 +49,7 @@ class OciRuntime:
     def command(self, env: Environment, job: Job) -> Command:
         """Raises RuntimeUnavailable for what the engine cannot give."""
         container = inside.container_of(env)
+        mounts = inside.mounts(env, job)
         program, *rest = job.argv
         said = inside.variables(env, job) | {"PATH": ":".join(inside.search(env, job))}
         said["HOME"] = str(container.home or "/tmp")  # noqa: S108  # the container's own
@@ -62,8 +63,9 @@ class OciRuntime:
             *self._user(container),
             *_network(container.resources, job),
             *_limits(container),
-            *_root(container),
-            *(word for each in inside.mounts(env, job) for word in ("--mount", mount_words(each))),
+            *_root(container, {each.target for each in mounts}),
+            *(word for each in mounts for word in ("--mount", mount_words(each))),
+            *("--env-file", str(inside.PASSED_FILE)),
             *(word for each in _set(said) for word in ("--env", each)),
             *(("--workdir", str(job.cwd)) if job.cwd else ()),
             *("--entrypoint", inside.inside(env, program)),
@@ -243,10 +245,13 @@ def _limits(container: Container) -> Iterator[str]:
             yield from ("--device", f"nvidia.com/gpu={each}")
 
 
-def _root(container: Container) -> tuple[str, ...]:
+_SCRATCH = (("--volume", "/tmp"), ("--volume", "/var/tmp"), ("--tmpfs", "/run"))  # noqa: S108  # the container's own
+"""Volumes without a name go with the container; they lie on a disk, where tmpfs would take of the memory."""
+
+
+def _root(container: Container, mounted: Collection[str]) -> tuple[str, ...]:
     """The image's own files stay as they are: what is written there would be lost with the container."""
-    # Volumes without a name go with the container; they lie on a disk, where tmpfs would take of the memory.
-    scratch = ("--volume", "/tmp", "--volume", "/var/tmp", "--tmpfs", "/run")  # noqa: S108  # the container's own
+    scratch = (word for option, folder in _SCRATCH if folder not in mounted for word in (option, folder))
     fixed = () if container.writable else ("--read-only", *scratch)
     # Labels of SELinux would have to be set on the user's own folders; the container is as confined without.
     return (*fixed, "--security-opt", "label=disable", "--security-opt", "no-new-privileges")
@@ -264,9 +269,6 @@ def mount_words(mount: Mount) -> str:
 
 def _set(said: Mapping[str, str]) -> Iterator[str]:
     """The variables inside: by name alone, so that no value is on a command line, but for those of the client's own."""
-    for name in inside.PASSED:
-        if name not in said:
-            yield name
     for name, value in said.items():
         yield f"{name}={value}" if _is_clients(name) else name
 

@@ -11,13 +11,22 @@ from ..model import Command, Container, Environment, Job
 from . import inside
 from .oci import mount_words
 
-_OWN = ("PATH", "HOME", "TMPDIR", "XDG_RUNTIME_DIR", "APPTAINER_CACHEDIR", "APPTAINER_TMPDIR", "APPTAINER_CONFIGDIR",
+_OWN = ("PATH", "HOME", "LD_LIBRARY_PATH", "TMPDIR", "APPTAINER_CACHEDIR", "APPTAINER_TMPDIR", "APPTAINER_CONFIGDIR",
         "SINGULARITY_CACHEDIR", "SINGULARITY_TMPDIR")  # fmt: skip
-"""What the program itself needs of its caller's variables; those that would add mounts or flags are not among them."""
+"""What the program itself, and the Python that starts it, need of their caller's variables.
 
-_CLIENTS = ("APPTAINER*", "SINGULARITY*", "LD_*", "TMPDIR", "XDG_*", "GODEBUG", "GOGC", "GOMAXPROCS", "GOMEMLIMIT",
-            "GOTRACEBACK")  # fmt: skip
-"""What would change what the program does, were it set for a job: mounts and flags among them."""
+Those that would add mounts or flags are not among them; the libraries' is not handed on to the image.
+"""
+_FOR_LIMITS = ("DBUS_SESSION_BUS_ADDRESS", "XDG_RUNTIME_DIR")
+"""By which the system is asked to hold a container to its limits where that is not root's."""
+_SQUASH = "-comp zstd -Xcompression-level 3"
+"""Five times as quick to make as with gzip, and quicker to start from."""
+
+_CLIENTS = ("APPTAINER*", "SINGULARITY*", "LANG", "LD_*", "TMPDIR", "XDG_*", "GODEBUG", "GOGC", "GOMAXPROCS",
+            "GOMEMLIMIT", "GOTRACEBACK")  # fmt: skip
+"""What would change what the program does, were it set for a job: mounts and flags among them; LANG stays with it."""
+_PROGRAMS = ("APPTAINERENV", "SINGULARITYENV")
+"""Begin the names by which each of them sets a variable inside."""
 _FIXED = ("PATH", "HOME")
 """What is the same for all jobs, in every runtime."""
 _READ_BY_A_SHELL = str.maketrans({each: f"\\{each}" for each in "\\$`"})
@@ -40,6 +49,8 @@ class SifRuntime:
         said = inside.variables(env, job)
         if (gpus := container.resources.gpus) not in ("", "all"):
             said["CUDA_VISIBLE_DEVICES"] = gpus  # it shows all of them, and programs keep to this
+        said.setdefault("TMPDIR", "/tmp")  # noqa: S108  # the caller's, which the program needs, may not be there inside
+        limits = tuple(self._limits(container))
         before = ":".join((*map(str, job.search), f"{inside.PREFIX}/bin"))
         behind = ":".join(map(str, job.tools))
         argv = (
@@ -48,7 +59,7 @@ class SifRuntime:
             *_apart(container),
             *self._root(container, env),
             *self._network(container, job),
-            *self._limits(container),
+            *limits,
             *(word for each in inside.mounts(env, job) for word in ("--mount", mount_words(each))),
             *(("--pwd", str(job.cwd)) if job.cwd else ("--pwd", "/")),
             str(container.image.file),
@@ -59,7 +70,7 @@ class SifRuntime:
         variables: dict[str, str | None] = {
             name: value for name, value in said.items() if name not in (*theirs, *_FIXED)
         }
-        for program in ("APPTAINERENV", "SINGULARITYENV"):
+        for program in _PROGRAMS:
             variables |= {f"{program}_{name}": said[name].translate(_READ_BY_A_SHELL) for name in sorted(theirs)}
             variables[f"{program}_PREPEND_PATH"] = before
             variables[f"{program}_APPEND_PATH"] = behind or None
@@ -68,7 +79,8 @@ class SifRuntime:
             cwd=Path("/"),
             variables=variables | inside.taken(job),
             dropped=job.dropped,
-            kept=(*inside.PASSED, *_OWN),
+            copied={f"{program}_LANG": "LANG" for program in _PROGRAMS},
+            kept=(*inside.PASSED, *_OWN, *(_FOR_LIMITS if limits else ())),
             stdin=job.stdin,
         )
 
@@ -82,12 +94,10 @@ class SifRuntime:
         """Make a SIF of what `source` says: docker://NAME, docker-archive:FILE, a definition or a folder.
 
         What a definition names is looked for from `folder`; its steps have the variables that are `said`.
-        Squashed by zstd: five times as quick to make as with gzip, and quicker to start from.
         """
-        squash = "-comp zstd -Xcompression-level 3"
-        argv = (self.name, "build", "--force", "--mksquashfs-args", squash, str(file), source)
-        programs = ("APPTAINERENV", "SINGULARITYENV")
-        variables = {f"{program}_{name}": value for program in programs for name, value in (said or {}).items()}
+        argv = (self.name, "build", "--force", str(file), source)
+        variables = {f"{program}_{name}": value for program in _PROGRAMS for name, value in (said or {}).items()}
+        variables["APPTAINER_MKSQUASHFS_ARGS"] = _SQUASH  # as an option those would refuse it that do not know it
         return Command(argv=argv, cwd=folder, variables=variables, together=True)
 
     def unpack(self, file: Path, start: int, folder: Path) -> Command:
