@@ -107,7 +107,12 @@ def test_a_torn_only_line_is_nothing(history):
         b'{"at":"2026-11-03T14:02:05Z","event":"boom","actor":{"kind":"cell"},"asked":[],"snapshot":"","previous":""}',
         b'{"at":"today","event":"change","actor":{"kind":"cell"},"asked":[],"snapshot":"","previous":""}',
         b'{"at":"2026-11-03T14:02:05Z","event":"change","actor":{"kin":"cell"},"asked":[],"snapshot":"","previous":""}',
-        b'{"at":"2026-11-03T14:02:05Z","event":"change","actor":{"kind":"cell"},"asked":[3],"snapshot":"","previous":""}',
+        b'{"at":"2026-11-03T14:02:05Z","event":"change","actor":{"kind":"cell"},"asked":[3],"snapshot":"a","previous":""}',
+        b'{"at":"2026-11-03T14:02:05Z","event":"change","actor":{"kind":"cell"},"asked":[],"snapshot":["a"],"previous":""}',
+        b'{"at":"2026-11-03T14:02:05Z","event":"change","actor":{"kind":"cell"},"asked":[],"snapshot":"a","previous":{}}',
+        b'{"at":"2026-11-03T14:02:05Z","event":"change","actor":{"kind":"cell"},"asked":[],"snapshot":"../a","previous":""}',
+        b'{"at":"2026-11-03T14:02:05Z","event":"change","actor":{"kind":"cell"},"asked":[],"snapshot":"a\\u0000b","previous":""}',
+        b"[" * 100_000,
     ],
 )
 def test_a_whole_line_that_is_not_ours_is_named_by_its_number(history, line):
@@ -212,6 +217,7 @@ def test_a_record_as_it_was_written_has_no_problems(whole):
         (lambda lines: lines[:1], 1, "changed or cut off"),
         (lambda lines: [lines[1], lines[0], lines[2]], 1, "lines were removed"),
         (lambda lines: [lines[0], b"{}", lines[2]], 2, "not an entry"),
+        (lambda lines: [lines[0], lines[1].replace(b'"snapshot":"', b'"snapshot":"../'), lines[2]], 2, "not an entry"),
     ],
 )
 def test_whatever_is_changed_in_the_log_is_found_with_its_line(whole, change, line, said):

@@ -107,15 +107,12 @@ function assemble(
 }
 
 /** The server tells through Jupyter's own socket; what was said while nobody listened is asked for. */
-function listen({ app, jobs, notebooks, server, sidebar }: IParts): void {
+function listen({ app, jobs, notebooks, server }: IParts): void {
   app.serviceManager.events.stream.connect((_, event) => {
     if (event.schema_id === JOB_EVENT && isJob(event)) {
       jobs.update(event);
     } else if (event.schema_id === ENVIRONMENT_EVENT && typeof event.environment === 'string') {
       notebooks.moved(event.environment);
-      if (Array.isArray(event.reasons) && event.reasons.includes('packages')) {
-        sidebar.resized(event.environment);
-      }
     }
   });
   void server

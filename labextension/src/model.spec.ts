@@ -147,17 +147,24 @@ describe('the model of the sidebar', () => {
 
   it('keeps what was measured until packages move', async () => {
     const server = new Server();
+    let version = '1.0';
     server.size = async () => 3000;
+    server.packages = async name => {
+      const packages = [{ name: 'numpy', version }] as unknown as IPackages['packages'];
+      return { environment: name, packages, removed: [] };
+    };
     const sidebar = new SidebarModel(server as unknown as IApi);
     const one = model(server, 'one.ipynb');
     await one.refresh();
+    sidebar.visible = true;
     sidebar.follow(one);
+    await settled();
     await sidebar.measure();
 
     await sidebar.reload();
-    sidebar.resized('another');
     const kept = sidebar.size.value;
-    sidebar.resized('one');
+    version = '2.0';
+    await sidebar.reload();
 
     expect([kept, sidebar.size.value]).toEqual([3000, null]);
   });

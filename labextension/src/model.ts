@@ -205,11 +205,9 @@ export class SidebarModel implements IDisposable {
       this.packages.load(() => this._api.packages(name, path, kernel)),
       this.history.load(() => this._api.history(name, this._entries))
     ]);
-  }
-
-  /** What is installed in that environment is not what it was: what was measured before is not true any more. */
-  resized(environment: string): void {
-    if (environment === this._environment) {
+    const installed = installedIn(this.packages.value);
+    if (installed !== this._installed) {
+      this._installed = installed;
       this.size.reset();
     }
   }
@@ -257,8 +255,14 @@ export class SidebarModel implements IDisposable {
   private _listed: NotebookModel | null = null;
   private _environment: string | null = null;
   private _entries = ENTRIES_AT_FIRST;
+  private _installed = '';
   private _visible = false;
   private _isDue = false;
   private _isDisposed = false;
   private _changed = new Signal<this, void>(this);
+}
+
+/** Tells one list from another: with other packages what was measured before is not true any more. */
+function installedIn(listed: IPackages | null): string {
+  return JSON.stringify(listed?.packages.map(each => [each.name, each.version]) ?? []);
 }

@@ -18,6 +18,7 @@ from .errors import InvalidInput
 from .model import Actor, Asked, Image
 
 _TIMED = re.compile(r"environment_[0-9]{8}_[0-9]{6}(?:_[0-9]+)?\.yml")
+_WORD = re.compile(r"[0-9a-z-]{1,100}")
 _IN_IMAGE = re.compile(r'^\{"base":"(contents:[0-9a-f]{64})"')
 """How a snapshot begins that was taken in an image: its keys are sorted."""
 Event = Literal["change", "undo", "asked", "freeze", "import"]
@@ -229,7 +230,10 @@ class History:
             raise InvalidInput(f"{called} is missing from {file.parent}") from None
         if hashlib.sha256(written).hexdigest() != file.stem:
             raise InvalidInput(f"{file} was changed: its content no longer has the digest in its name")
-        return written.decode()
+        try:
+            return written.decode()
+        except UnicodeDecodeError as error:
+            raise InvalidInput(f"{file} is no text ({error.reason} at byte {error.start})") from error
 
     def _base(self, name: str) -> Path:
         return self.log.parent / "bases" / f"{name.rpartition(':')[2]}.json"
@@ -265,6 +269,8 @@ class History:
             said = json.loads(line)
             if said["event"] not in get_args(Event):
                 raise ValueError(f"unknown event {said['event']!r}")  # noqa: TRY301  # told with the line's number below
+            if not (_is_word(said["snapshot"]) and (said["previous"] == "" or _is_word(said["previous"]))):
+                raise ValueError("it names no snapshot, or no line before it")  # noqa: TRY301  # the same
             return Entry(
                 at=datetime.fromisoformat(said["at"]),
                 event=said["event"],
@@ -306,6 +312,11 @@ def _line(entry: Entry) -> str:
 
 def _stamp(at: datetime) -> str:
     return at.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def _is_word(said: object) -> bool:
+    """Whether it may be the digest that a file is called by."""
+    return isinstance(said, str) and _WORD.fullmatch(said) is not None
 
 
 def _is_json(line: bytes) -> bool:

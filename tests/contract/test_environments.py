@@ -29,9 +29,11 @@ from venvoy.actions.points import point
 from venvoy.actions.prune import prune
 from venvoy.actions.relocate import relocate
 from venvoy.actions.repair import repair
-from venvoy.actions.restore import How, restore
+from venvoy.actions.restore import How, from_bundle, restore
 from venvoy.actions.status import status
+from venvoy.actions.stock import Stock, WouldRun
 from venvoy.actions.undo import undo
+from venvoy.actions.unpacking import unpack
 from venvoy.actions.verify import verify_archive, verify_environment
 from venvoy.containers import ENGINES
 from venvoy.errors import CommandFailed, EnvironmentExists, InvalidInput
@@ -410,7 +412,21 @@ def test_an_archive_gives_the_same_elsewhere_and_again_the_same_bytes(kind, tmp_
     own_python = kind.name == "conda"
     assert (unmade.reached, set(unmade.skipped.values())) == ("L0", {"not asked for"})
     assert (looked.reached, trusted.reached) == ("L0" if own_python else "L3", "L3")
-    assert ("say --trust" in looked.skipped.get("L3", "")) is own_python
+    assert ("--trust" in looked.skipped.get("L3", "")) is own_python
+
+
+@pytest.mark.parametrize("kind", ["conda"], indirect=True)
+def test_whoever_leaves_a_lock_out_of_an_archive_has_nothing_run_either(kind, tmp_path):
+    kind.make("demo", "tool")
+    install(kind.store, kind.env, ("fromindex",), actor=ACTOR)
+    archive(kind.store, kind.env, tmp_path / "a.venvoy.tar.zst", actor=ACTOR)
+    unpack(tmp_path / "a.venvoy.tar.zst", tmp_path / "laid")
+    (tmp_path / "laid/pylock.toml").unlink()
+
+    with pytest.raises(WouldRun):
+        from_bundle(kind.store, tmp_path / "laid", name="copy", actor=ACTOR, how=How(stock=Stock(trusted=False)))
+
+    assert not kind.store.exists("copy")
 
 
 def test_verify_reaches_the_last_level_and_falls_to_the_one_that_deviates(kind):

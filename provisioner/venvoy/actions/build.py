@@ -109,6 +109,9 @@ def _aside(runtime: OciRuntime, tag: str) -> Iterator[str]:
     aside = f"localhost/venvoy-building:{secrets.token_hex(8)}"
     try:
         yield aside
+        with suppress(CommandFailed):  # it is the name of no list
+            process.run(runtime.asked("manifest", "exists", tag))
+            process.run(runtime.asked("manifest", "rm", tag))
         process.run(runtime.tag(aside, tag))
     finally:
         with suppress(CommandFailed):  # there is none yet

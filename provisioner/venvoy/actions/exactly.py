@@ -17,7 +17,7 @@ from . import conda
 from .bases import base_in
 from .exactly_r import exactly_r
 from .start_of import start_of
-from .stock import Stock
+from .stock import Stock, WouldRun
 
 
 def exactly(
@@ -41,6 +41,12 @@ def exactly(
     if env.language == "r":
         exactly_r(store, env, snapshot, stock, on_line=on_line, on_progress=on_progress)
         return
+    from_index = snapshot.of("pypi")
+    if env.runtime == "conda" and from_index and not stock.trusted:
+        raise WouldRun(
+            f"its own Python would be run, to put in what came from the Python index ({from_index[0].name})",
+            hint="if that may be: --trust",
+        )
     if env.runtime == "conda":
         request = Request(
             verb="exactly",
@@ -52,7 +58,6 @@ def exactly(
             command=command,
         )
         conda.ask(request, doing=f"cannot make {env.name!r}", on_line=on_line, on_progress=on_progress)
-    from_index = snapshot.of("pypi")
     if from_index:
         _from_index(store, env, replace(snapshot, packages=from_index), stock, on_line)
 

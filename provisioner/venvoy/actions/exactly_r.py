@@ -52,7 +52,10 @@ def exactly_r(
         else:
             missing.append(_fetchable(package, stock))
     if sources and not stock.trusted:
-        raise WouldRun(f"{sources[0][0].name} would be compiled, and so run what its source says")
+        raise WouldRun(
+            f"{sources[0][0].name} would be compiled, and so run what its source says",
+            hint="if that may be: --trust; in a container: --runtime",
+        )
     with tempfile.TemporaryDirectory(prefix="venvoy-") as aside:
         fetched_now = _fetched(env, missing, Path(aside), snapshot.repositories, on_line, on_progress)
         sources += zip(missing, fetched_now, strict=True)

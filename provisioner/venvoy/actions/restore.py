@@ -28,7 +28,6 @@ from .observe import observe
 from .place import EVERYTHING
 from .r_repository import CRAN
 from .recipes import RELEASED, How, Recipe, described, recipe
-from .stock import WouldRun
 
 __all__ = ["How", "Restored", "described", "restore"]
 USUAL_WAY = How()
@@ -171,8 +170,6 @@ def from_bundle(
         return restore(store, lock if lock.exists() else renv_lock, name=name, actor=actor, force=force, how=how)
     if not conda_lock.exists():
         return restore(store, lock, name=name, actor=actor, force=force, how=replace(how, offline=True))
-    if lock.exists() and not how.stock.trusted:
-        raise WouldRun("its own Python would be run to put the packages of the Python index in")
     stock = replace(how.stock, lock=lock if lock.exists() else None, channels=folder / CHANNELS)
     how = replace(how, offline=True, stock=stock, python=None)
     return restore(store, conda_lock, name=name, actor=actor, force=force, how=how)

@@ -11,6 +11,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
@@ -190,12 +191,13 @@ def verify_archive(
             image = carried(manifest, folder)
         except InvalidInput as error:
             return _refused(archive, error)
+        record = _record(folder)
         if not rebuild or manifest.said.get("tier") == "spec":
-            return _of_archive(archive, folder, manifest, None, _unmade(manifest))
+            return _of_archive(archive, manifest, record, None, _unmade(manifest))
         hears = Hears(on_line=on_line, on_progress=on_progress)
         with placed(store, manifest, image, wanted, policy, archive=archive, hears=hears, keep=lambda: False) as place:
             how = How(python=python, r=r, stock=Stock(trusted=trust or place is not None), on_line=on_line)
-            return _of_archive(archive, folder, manifest, place, _rebuilt(store, folder, place, how))
+            return _of_archive(archive, manifest, record, place, _rebuilt(store, folder, place, how))
 
 
 def _unmade(manifest: Manifest) -> _Again:
@@ -204,8 +206,18 @@ def _unmade(manifest: Manifest) -> _Again:
     return _Again(said="", skipped=only_named if spec else "not asked for")
 
 
-def _of_archive(archive: Path, folder: Path, manifest: Manifest, place: Place | None, again: _Again) -> Report:
-    broken = [Deviation(level="L0", **asdict(each)) for each in of_record(History(folder, "history"))]
+def _record(folder: Path) -> tuple[Deviation, ...]:
+    """What of the record in an unpacked archive is not as it was written, by the names that it has there."""
+    found = (Deviation(level="L0", **asdict(each)) for each in of_record(History(folder, "history")))
+    inside = f"{folder}{os.sep}"
+    return tuple(
+        replace(each, what=each.what.replace(inside, ""), file=each.file.removeprefix(inside)) for each in found
+    )
+
+
+def _of_archive(
+    archive: Path, manifest: Manifest, record: tuple[Deviation, ...], place: Place | None, again: _Again
+) -> Report:
     checked: dict[Level, str] = {"L0": _whole(manifest)}
     skipped: Mapping[Level, str] = {}
     if again.skipped:
@@ -220,7 +232,7 @@ def _of_archive(archive: Path, folder: Path, manifest: Manifest, place: Place | 
         against="its own manifest and lock",
         checked=checked,
         skipped=skipped,
-        deviations=(*broken, *again.deviations),
+        deviations=(*record, *again.deviations),
         excluded=again.excluded,
         notes=(manifest.signature.sentence, *(_base_of(manifest, place) if again.made else ())),
     )
@@ -476,7 +488,7 @@ def _rebuilt(store: Store, bundle: Path, place: Place | None, how: How) -> _Agai
             expected = _read(bundle / LOCKS[made.kind].filename, made)
             in_files, excluded, looked = _files(made, expected, builds(built_files(bundle / CRAN)), None)
         except WouldRun as error:
-            return _Again(said="", skipped=f"{error.message}: say --trust if that may be, or --runtime")
+            return _Again(said="", skipped=f"{error.message}; {error.hint}")
         except VenvoyError as error:
             failed = Deviation(level="L3", what=f"it cannot be made: {error.message}", found=error.hint)
             return _Again(said="making it anew", deviations=(failed,))

@@ -46,6 +46,11 @@ PATIENCE = 60.0
 """Seconds that writing the final state may take before its kernel is given up without (a file server that is dead)."""
 
 
+def again_after(failed: int) -> float:
+    """Seconds until the next try of what has failed so often before: each time twice as long, up to some minutes."""
+    return float(min(AGAIN_AT_MOST, AGAIN * 2 ** min(failed, 10)))
+
+
 @dataclass
 class _Pending:
     """What waits to be written: since when the stamps are still, and who is known to have asked for what.
@@ -408,7 +413,7 @@ class Attendant:
             # A `venvoy` command is at work in this environment; it records by itself, and we look again after it.
             self._later(pending, since=time.monotonic())
         except (VenvoyError, OSError):
-            self._later(pending, since=time.monotonic() + min(AGAIN_AT_MOST, AGAIN * 2**self._failed))
+            self._later(pending, since=time.monotonic() + again_after(self._failed))
             self._failed += 1
             raise
 
