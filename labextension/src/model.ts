@@ -205,11 +205,15 @@ export class SidebarModel implements IDisposable {
       this.packages.load(() => this._api.packages(name, path, kernel)),
       this.history.load(() => this._api.history(name, this._entries))
     ]);
-    const installed = installedIn(this.packages.value);
-    if (installed !== this._installed) {
-      this._installed = installed;
-      this.size.reset();
+    const listed = this.packages.value;
+    if (name !== this._environment || listed === null) {
+      return;
     }
+    const installed = JSON.stringify(listed.packages.map(each => [each.name, each.version]));
+    if (this._installed !== null && this._installed !== installed) {
+      this.size.reset(); // what was measured was of other packages
+    }
+    this._installed = installed;
   }
 
   showEarlier(): Promise<void> {
@@ -244,6 +248,7 @@ export class SidebarModel implements IDisposable {
       this.packages.reset();
       this.history.reset();
       this.size.reset();
+      this._installed = null;
       void this.reload();
     }
     this._changed.emit();
@@ -255,14 +260,9 @@ export class SidebarModel implements IDisposable {
   private _listed: NotebookModel | null = null;
   private _environment: string | null = null;
   private _entries = ENTRIES_AT_FIRST;
-  private _installed = '';
+  private _installed: string | null = null;
   private _visible = false;
   private _isDue = false;
   private _isDisposed = false;
   private _changed = new Signal<this, void>(this);
-}
-
-/** Tells one list from another: with other packages what was measured before is not true any more. */
-function installedIn(listed: IPackages | null): string {
-  return JSON.stringify(listed?.packages.map(each => [each.name, each.version]) ?? []);
 }

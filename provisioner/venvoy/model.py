@@ -284,6 +284,8 @@ class Job:
 
 UNIQUE = "{unique}"
 """Stands in the words of a Command for a token that is drawn when it is started."""
+HANDED_ON = "--hands-on"
+"""Stands in the words of a Command for `--env NAME` of each variable that it hands on and that is set by then."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -296,7 +298,7 @@ class Command:
     behind PATH. `together`: what it prints is no answer, and is heard with the rest of what it says. `last` is the argv
     that ends what the program would leave running when it is killed, and `deliver` what gives that a signal, its number
     in the place of `{}`. UNIQUE in words of `last`, and in the same words of the others, is replaced by what no other
-    start has.
+    start has. HANDED_ON stands for those of `handed_on`: Docker would take a name that is not set from the image, too.
     """
 
     argv: tuple[str, ...]
@@ -304,6 +306,7 @@ class Command:
     dropped: tuple[str, ...] = ()
     kept: tuple[str, ...] = ()
     copied: Mapping[str, str] = field(default_factory=dict)
+    handed_on: tuple[str, ...] = ()
     search: tuple[Path, ...] = ()
     fallback: tuple[Path, ...] = ()
     cwd: Path | None = None

@@ -27,7 +27,7 @@ from typing import IO
 
 from . import cancelling
 from .errors import CommandFailed, RuntimeUnavailable
-from .model import UNIQUE, Command
+from .model import HANDED_ON, UNIQUE, Command
 
 _log = logging.getLogger(__name__)
 
@@ -68,6 +68,15 @@ def environment(command: Command, base: Mapping[str, str] = os.environ) -> dict[
     folders = [*map(str, command.search), laid.get("PATH") or os.defpath, *map(str, command.fallback)]
     laid["PATH"] = os.pathsep.join(folders)
     return {name: value for name, value in laid.items() if value is not None}
+
+
+def words(command: Command, variables: Mapping[str, str]) -> tuple[str, ...]:
+    """The argv that `command` is started with when it runs with these variables."""
+    if not command.handed_on:
+        return command.argv
+    at = command.argv.index(HANDED_ON)
+    named = (word for name in command.handed_on if name in variables for word in ("--env", name))
+    return (*command.argv[:at], *named, *command.argv[at + 1 :])
 
 
 def _matches(name: str, patterns: tuple[str, ...]) -> bool:
@@ -206,8 +215,9 @@ def attend(command: Command) -> int:
     apart = bool(command.deliver) and not os.isatty(0)
     typed = _TYPED if _in_foreground() and not apart else ()
     with _caught() as caught, _leased(command):
+        given = environment(command)
         try:
-            child = subprocess.Popen(command.argv, env=environment(command), cwd=command.cwd, start_new_session=apart)
+            child = subprocess.Popen(words(command, given), env=given, cwd=command.cwd, start_new_session=apart)
         except OSError as error:
             raise _not_there(command, error) from error
         courier = _Courier(command, child, caught, typed)
@@ -456,10 +466,11 @@ def _join(thread: Thread, child: subprocess.Popen[str], timeout: float | None) -
 
 
 def _started(command: Command, drawn: tuple[IO[str], int] | None) -> subprocess.Popen[str]:
+    given = environment(command)
     try:
         return subprocess.Popen(
-            command.argv,
-            env=environment(command),
+            words(command, given),
+            env=given,
             cwd=command.cwd,
             stdin=subprocess.DEVNULL if command.stdin is None else subprocess.PIPE,
             stdout=drawn[1] if drawn else subprocess.PIPE,

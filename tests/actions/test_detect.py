@@ -243,7 +243,7 @@ def test_whose_singularity_it_is(programs, here, answer, engine, version):
         ("apptainer", "apptainer version 1.0.3"),
     ],
 )
-def test_one_that_lacks_what_every_start_says_is_not_chosen(programs, here, name, answer):
+def test_one_that_is_older_than_what_is_said_to_it_is_not_chosen(programs, here, name, answer):
     programs(name, answer)
 
     old = found(programs, here(), name)

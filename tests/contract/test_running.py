@@ -121,12 +121,6 @@ def test_what_an_image_sets_stays_where_the_caller_has_nothing_of_that_name(cont
     assert (own, contained.said("os.environ.get('LANG')")) == ("C.UTF-8", "de_CH.UTF-8")
 
 
-def test_temporary_files_have_a_place_wherever_those_of_the_caller_go(contained, monkeypatch, tmp_path):
-    monkeypatch.setenv("TMPDIR", str(tmp_path))
-
-    assert contained.said("[__import__('tempfile').gettempdir()]") == ["/tmp"]
-
-
 @pytest.mark.parametrize("folder", ["/tmp", "/var/tmp", "/run"])
 def test_a_folder_may_be_mounted_where_a_container_has_one_of_its_own(contained, folder, tmp_path):
     (tmp_path / "more room").write_text("")

@@ -9,7 +9,7 @@ from venvoy import runtimes
 from venvoy.containers import ENGINES
 from venvoy.errors import RuntimeUnavailable
 from venvoy.model import Container, Environment, Image, Job, Mount, Resources
-from venvoy.process import environment
+from venvoy.process import environment, words
 from venvoy.runtimes import RUNTIMES
 from venvoy.runtimes.inside import PREFIX
 
@@ -210,7 +210,7 @@ class TestInContainers:
 
         assert (argv[argv.index("--cpus") + 1], argv[argv.index("--memory") + 1]) == ("0.5", str(1 << 30))
 
-    def test_who_sets_limits_is_reached_and_by_nobody_else(self, runtime, env, with_resources, job):
+    def test_who_sets_limits_is_reached_and_by_nobody_else(self, runtime, with_resources, job):
         bus = {
             "DBUS_SESSION_BUS_ADDRESS": "unix:path=/b",
             "XDG_RUNTIME_DIR": "/r",
@@ -218,12 +218,14 @@ class TestInContainers:
             "PATH": "/",
         }
 
+        free = environment(runtime.command(with_resources(gpus="all"), job), bus)
         limited = environment(runtime.command(with_resources(memory=1 << 30), job), bus)
-        free = environment(runtime.command(env, job), bus)
+        mine = environment(replace(runtime, user=1000).command(with_resources(cpus=2.0), job), bus)
 
         alone = runtime.name in ("apptainer", "singularity")  # what those have, the container has
-        assert bus.items() <= limited.items()
-        assert bus.keys() - free.keys() == ({"DBUS_SESSION_BUS_ADDRESS", "XDG_RUNTIME_DIR"} if alone else set())
+        lacking = {"DBUS_SESSION_BUS_ADDRESS", "XDG_RUNTIME_DIR"} if alone else set()
+        assert bus.items() <= mine.items()
+        assert bus.keys() - free.keys() == bus.keys() - limited.keys() == lacking
 
     def test_variables_of_this_machine_stay_here(self, runtime, env, job):
         command = runtime.command(env, job)
@@ -232,7 +234,8 @@ class TestInContainers:
             assert not said.keys() & (LEAKING.keys() - {"VIRTUAL_ENV", "UV_PYTHON", "R_LIBS_USER"})
             assert (said["VIRTUAL_ENV"], said["UV_PYTHON"]) == (PREFIX, f"{PREFIX}/bin/python")
             return
-        names = {command.argv[at + 1] for at, word in enumerate(command.argv) if word == "--env"}
+        argv = words(command, said)
+        names = {argv[at + 1] for at, word in enumerate(argv) if word == "--env"}
         assert not names & (LEAKING.keys() - {"VIRTUAL_ENV", "UV_PYTHON", "R_LIBS_USER"})
         assert said["VIRTUAL_ENV"] == PREFIX
 

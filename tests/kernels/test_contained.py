@@ -215,7 +215,8 @@ def made(environment: Make, runtime: str) -> Iterator[Callable[..., str]]:
         return names[-1]
 
     yield container
-    subprocess.run([runtime, "rm", "--force", *names], capture_output=True, check=False)
+    for name in names:  # Podman stops at the first that is gone
+        subprocess.run([runtime, "rm", "--force", name], capture_output=True, check=False)
 
 
 @pytest.mark.usefixtures("strays_to_itself")

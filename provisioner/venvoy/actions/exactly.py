@@ -17,7 +17,7 @@ from . import conda
 from .bases import base_in
 from .exactly_r import exactly_r
 from .start_of import start_of
-from .stock import Stock, WouldRun
+from .stock import TRUST, Stock, WouldRun
 
 
 def exactly(
@@ -43,10 +43,7 @@ def exactly(
         return
     from_index = snapshot.of("pypi")
     if env.runtime == "conda" and from_index and not stock.trusted:
-        raise WouldRun(
-            f"its own Python would be run, to put in what came from the Python index ({from_index[0].name})",
-            hint="if that may be: --trust",
-        )
+        raise WouldRun(f"its own Python would be run, to put in {from_index[0].name}", hint=TRUST)
     if env.runtime == "conda":
         request = Request(
             verb="exactly",

@@ -23,7 +23,7 @@ from .r_library import change
 from .r_repository import built_in, mark, source_in
 from .r_sources import comes_from, marked
 from .r_vendor import fetched
-from .stock import Library, Stock, WouldRun
+from .stock import TRUST, Library, Stock, WouldRun
 
 
 def exactly_r(
@@ -54,7 +54,7 @@ def exactly_r(
     if sources and not stock.trusted:
         raise WouldRun(
             f"{sources[0][0].name} would be compiled, and so run what its source says",
-            hint="if that may be: --trust; in a container: --runtime",
+            hint=f"{TRUST}; in a container: --runtime",
         )
     with tempfile.TemporaryDirectory(prefix="venvoy-") as aside:
         fetched_now = _fetched(env, missing, Path(aside), snapshot.repositories, on_line, on_progress)

@@ -28,6 +28,7 @@ from .observe import observe
 from .place import EVERYTHING
 from .r_repository import CRAN
 from .recipes import RELEASED, How, Recipe, described, recipe
+from .stock import TRUST, WouldRun
 
 __all__ = ["How", "Restored", "described", "restore"]
 USUAL_WAY = How()
@@ -170,6 +171,8 @@ def from_bundle(
         return restore(store, lock if lock.exists() else renv_lock, name=name, actor=actor, force=force, how=how)
     if not conda_lock.exists():
         return restore(store, lock, name=name, actor=actor, force=force, how=replace(how, offline=True))
+    if lock.exists() and not how.stock.trusted:  # whatever a lock leaves out is met before it would be run
+        raise WouldRun("its own Python would be run, to put in what came from the Python index", hint=TRUST)
     stock = replace(how.stock, lock=lock if lock.exists() else None, channels=folder / CHANNELS)
     how = replace(how, offline=True, stock=stock, python=None)
     return restore(store, conda_lock, name=name, actor=actor, force=force, how=how)

@@ -8,6 +8,8 @@ from pathlib import Path
 from ..errors import InvalidInput
 from .r_repository import Mark
 
+TRUST = "if that may be: --trust"
+
 
 class WouldRun(InvalidInput):
     """It cannot be made of what lies there without running some of that, and nobody has said that it may be run."""

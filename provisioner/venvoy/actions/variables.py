@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 from dotenv.parser import Binding, parse_stream
 from dotenv.variables import parse_variables
 
+from .. import settings
 from ..errors import InvalidInput
 from ..runtimes.inside import is_among
 
@@ -24,7 +24,7 @@ def variables_from(files: Iterable[Path], *, hidden: Iterable[str] = ()) -> dict
     never a value.
     """
     patterns = tuple(hidden)
-    known = {name: value for name, value in os.environ.items() if not is_among(name, patterns)}
+    known = {name: value for name, value in settings.variables().items() if not is_among(name, patterns)}
     found: dict[str, str] = {}
     for name, value in (pair for file in files for pair in _read(file)):
         found[name] = known[name] = "".join(atom.resolve(known) for atom in parse_variables(value))

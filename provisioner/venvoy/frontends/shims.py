@@ -66,15 +66,16 @@ class Shim:
         self, command: Command, *, base: Mapping[str, str], forget: Iterable[Path], contained: Contained | None = None
     ) -> None:
         shim = Path(str(package_files("venvoy.guest"))) / "shim.py"
+        given = process.environment(command, base)
         words = [word for path in forget for word in ("--forget", str(path))]
         if contained:
             words += ["--lifeline", "--alone", *(["--told"] if contained.told else [])]
             told_by = (("--deliver", contained.deliver), ("--ask", contained.state), ("--last", contained.stop))
             for option, told in told_by:
                 words += [word for each in (told.argv if told else ()) for word in (option, each)]
-        argv = (sys.executable, "-I", "-S", str(shim), *words, "--", *command.argv)
+        argv = (sys.executable, "-I", "-S", str(shim), *words, "--", *process.words(command, given))
         self._contained = contained
-        self._child = process.spawn(argv, variables=process.environment(command, base), cwd=command.cwd)
+        self._child = process.spawn(argv, variables=given, cwd=command.cwd)
         self.pid: int | None = None
         self._code: int | None = None
         self._said = b""

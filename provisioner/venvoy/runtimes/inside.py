@@ -21,9 +21,18 @@ _OF_PYTHON = {
 }
 NOWHERE = Path("/nonexistent")
 """The prefix of an image alone."""
-PASSED_FILE = Path(__file__).with_name("passed.env")
-"""Their names as Docker and Podman read them: what is not set here stays as the image has it."""
-PASSED = tuple(line for line in PASSED_FILE.read_text("ascii").splitlines() if not line.startswith("#"))
+PASSED = (
+    "LANG", "LANGUAGE", "LC_ALL", "LC_CTYPE", "LC_NUMERIC", "LC_TIME", "LC_COLLATE", "LC_MESSAGES", "TZ", "TERM",
+    "COLORTERM", "NO_COLOR", "USER", "LOGNAME", "JPY_SESSION_NAME",
+    "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "all_proxy", "no_proxy",
+    "PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_NO_INDEX", "PIP_TRUSTED_HOST", "PIP_DEFAULT_TIMEOUT", "PIP_RETRIES",
+    "UV_DEFAULT_INDEX", "UV_INDEX", "UV_INDEX_URL", "UV_EXTRA_INDEX_URL", "UV_INDEX_STRATEGY", "UV_NO_INDEX",
+    "UV_INSECURE_HOST", "UV_KEYRING_PROVIDER", "UV_HTTP_TIMEOUT", "UV_HTTP_RETRIES",
+    "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS", "CUDA_VISIBLE_DEVICES",
+    "SLURM_JOB_ID", "SLURM_JOB_NAME", "SLURM_ARRAY_JOB_ID", "SLURM_ARRAY_TASK_ID", "SLURM_CPUS_PER_TASK",
+    "SLURM_CPUS_ON_NODE", "SLURM_NTASKS", "SLURM_PROCID", "SLURM_MEM_PER_NODE", "PBS_JOBID", "PBS_ARRAY_INDEX",
+    "NCPUS", "LSB_JOBID", "LSB_JOBINDEX", "JOB_ID", "SGE_TASK_ID", "NSLOTS",
+)  # fmt: skip
 """The variables of whoever starts a container that are its affair, too; all others belong to this machine."""
 
 

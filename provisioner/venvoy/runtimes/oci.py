@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..errors import RuntimeUnavailable
-from ..model import UNIQUE, Command, Container, Environment, Job, Mount, Network, Resources
+from ..model import HANDED_ON, UNIQUE, Command, Container, Environment, Job, Mount, Network, Resources
 from . import inside, owner
 
 FOR_STEPS = (*(each for each in inside.PASSED if each.lower().endswith("_proxy")), "PIP_INDEX_URL", "VENVOY_REPOSITORY")
@@ -65,7 +65,7 @@ class OciRuntime:
             *_limits(container),
             *_root(container, {each.target for each in mounts}),
             *(word for each in mounts for word in ("--mount", mount_words(each))),
-            *("--env-file", str(inside.PASSED_FILE)),
+            HANDED_ON,
             *(word for each in _set(said) for word in ("--env", each)),
             *(("--workdir", str(job.cwd)) if job.cwd else ()),
             *("--entrypoint", inside.inside(env, program)),
@@ -78,6 +78,7 @@ class OciRuntime:
             cwd=Path("/"),
             variables=handed,
             dropped=job.dropped,
+            handed_on=tuple(name for name in inside.PASSED if name not in said),
             stdin=job.stdin,
             # A client that is killed leaves its container running.
             last=self.stop(name).argv,

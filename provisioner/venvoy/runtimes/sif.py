@@ -49,8 +49,6 @@ class SifRuntime:
         said = inside.variables(env, job)
         if (gpus := container.resources.gpus) not in ("", "all"):
             said["CUDA_VISIBLE_DEVICES"] = gpus  # it shows all of them, and programs keep to this
-        said.setdefault("TMPDIR", "/tmp")  # noqa: S108  # the caller's, which the program needs, may not be there inside
-        limits = tuple(self._limits(container))
         before = ":".join((*map(str, job.search), f"{inside.PREFIX}/bin"))
         behind = ":".join(map(str, job.tools))
         argv = (
@@ -59,7 +57,7 @@ class SifRuntime:
             *_apart(container),
             *self._root(container, env),
             *self._network(container, job),
-            *limits,
+            *self._limits(container),
             *(word for each in inside.mounts(env, job) for word in ("--mount", mount_words(each))),
             *(("--pwd", str(job.cwd)) if job.cwd else ("--pwd", "/")),
             str(container.image.file),
@@ -80,7 +78,7 @@ class SifRuntime:
             variables=variables | inside.taken(job),
             dropped=job.dropped,
             copied={f"{program}_LANG": "LANG" for program in _PROGRAMS},
-            kept=(*inside.PASSED, *_OWN, *(_FOR_LIMITS if limits else ())),
+            kept=(*inside.PASSED, *_OWN, *(_FOR_LIMITS if self._asks_for_limits(container) else ())),
             stdin=job.stdin,
         )
 
@@ -157,6 +155,10 @@ class SifRuntime:
             case "bridge":
                 return ("--net", "--network", "bridge")
         return ()
+
+    def _asks_for_limits(self, container: Container) -> bool:
+        resources = container.resources
+        return bool(self.user) and (resources.cpus is not None or resources.memory is not None)
 
     def _limits(self, container: Container) -> Iterator[str]:
         resources = container.resources
