@@ -56,7 +56,7 @@ def current(environ: Mapping[str, str] = os.environ) -> Settings:
 
 
 def variables() -> Mapping[str, str]:
-    """What this process was given: signs of a scheduler, where a runtime's daemon is, what files of variables refer to."""
+    """What this process was given: signs of a scheduler, where a daemon is, what files of variables refer to."""
     return os.environ
 
 
