@@ -41,6 +41,13 @@ def _stamp(*words: str | Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run([VENVOY, "stamp", *words], capture_output=True, text=True, check=False)
 
 
+def _install(notebook: Any, store: Store, wheels: Any, name: str) -> None:
+    """Install what is called as the environment is, in a cell, and wait until that is on record."""
+    notebook.run(f"%pip install --no-index --find-links {wheels.folder} {name}")
+    eventually(lambda: store.history(name).last().actor.kind == "cell")
+    notebook.socket.close()
+
+
 def test_what_its_client_saves_says_environment_state_and_lock(
     environment: Make, lab: Any, store: Store, wheels: Any
 ) -> None:
@@ -99,9 +106,7 @@ def test_another_notebook_that_is_called_as_a_renamed_one_was_is_another_one(
     lab.ask("POST", f"kernels/{session['kernel']['id']}/restart")
     notebook = lab.channels(session["kernel"]["id"])
     notebook.reopen()
-    notebook.run(f"%pip install --no-index --find-links {wheels.folder} renamed")
-    eventually(lambda: store.history(env.name).last().actor.kind == "cell")
-    notebook.socket.close()
+    _install(notebook, store, wheels, "renamed")
 
     assert (said["source"], said["environment"], said["kernel"]["managed"]) == ("none", None, False)
     assert (own["source"], own["environment"]["environment"]["name"]) == ("kernel", "renamed")
@@ -125,9 +130,7 @@ def test_of_two_notebooks_in_one_kernel_what_is_done_stays_with_the_one_that_beg
     _save(lab, "second.ipynb", _notebook())
     _, said = lab.venvoy("GET", f"notebook?path=second.ipynb&kernel={session['kernel']['id']}")
     notebook = lab.channels(session["kernel"]["id"])
-    notebook.run(f"%pip install --no-index --find-links {wheels.folder} shared")
-    eventually(lambda: store.history(env.name).last().actor.kind == "cell")
-    notebook.socket.close()
+    _install(notebook, store, wheels, "shared")
 
     assert said["environment"]["environment"]["name"] == "shared"
     assert _saved(lab, "second.ipynb")["metadata"]["venvoy"]["environment"] == "shared"
