@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Literal
 
@@ -280,6 +281,11 @@ class Job:
     labels: Mapping[str, str] = field(default_factory=dict)
     terminal: Literal["none", "pipe", "tty"] = "none"
     online: bool = False
+
+
+def is_among(name: str, patterns: Iterable[str]) -> bool:
+    """Whether a variable is among those of shell patterns."""
+    return any(fnmatchcase(name, pattern) for pattern in patterns)
 
 
 UNIQUE = "{unique}"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import fnmatch
 import logging
 import math
 import os
@@ -27,7 +26,7 @@ from typing import IO
 
 from . import cancelling
 from .errors import CommandFailed, RuntimeUnavailable
-from .model import HANDED_ON, UNIQUE, Command
+from .model import HANDED_ON, UNIQUE, Command, is_among
 
 _log = logging.getLogger(__name__)
 
@@ -61,7 +60,7 @@ def environment(command: Command, base: Mapping[str, str] = os.environ) -> dict[
     handed_on = {
         name: value
         for name, value in base.items()
-        if not _matches(name, command.dropped) and (not command.kept or _matches(name, command.kept))
+        if not is_among(name, command.dropped) and (not command.kept or is_among(name, command.kept))
     }
     copied = {name: handed_on[theirs] for name, theirs in command.copied.items() if theirs in handed_on}
     laid = {**handed_on, **copied, **command.variables}
@@ -77,10 +76,6 @@ def words(command: Command, variables: Mapping[str, str]) -> tuple[str, ...]:
     at = command.argv.index(HANDED_ON)
     named = (word for name in command.handed_on if name in variables for word in ("--env", name))
     return (*command.argv[:at], *named, *command.argv[at + 1 :])
-
-
-def _matches(name: str, patterns: tuple[str, ...]) -> bool:
-    return any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
 
 
 def run(

@@ -12,7 +12,7 @@ from dotenv.variables import parse_variables
 
 from .. import settings
 from ..errors import InvalidInput
-from ..runtimes.inside import is_among
+from ..model import is_among
 
 _BLANK = re.compile(r"\s*")
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
-from fnmatch import fnmatchcase
 from pathlib import Path
 
 from ..model import Container, Environment, Job, Mount
@@ -59,11 +58,6 @@ def container_of(env: Environment) -> Container:
 def without_prefix(env: Environment) -> Environment:
     """The image, without what was installed on top of it."""
     return replace(env, prefix=NOWHERE)
-
-
-def is_among(name: str, patterns: Iterable[str]) -> bool:
-    """Whether a variable is among those of shell patterns."""
-    return any(fnmatchcase(name, pattern) for pattern in patterns)
 
 
 def reached(container: Container, folder: Path) -> Path:

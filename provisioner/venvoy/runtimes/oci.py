@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..errors import RuntimeUnavailable
-from ..model import HANDED_ON, UNIQUE, Command, Container, Environment, Job, Mount, Network, Resources
+from ..model import HANDED_ON, UNIQUE, Command, Container, Environment, Job, Mount, Network, Resources, is_among
 from . import inside, owner
 
 FOR_STEPS = (*(each for each in inside.PASSED if each.lower().endswith("_proxy")), "PIP_INDEX_URL", "VENVOY_REPOSITORY")
@@ -276,4 +276,4 @@ def _set(said: Mapping[str, str]) -> Iterator[str]:
 
 def _is_clients(name: str) -> bool:
     """Whether it would change what the client does, which has our variables and hands them on."""
-    return inside.is_among(name, _CLIENTS)
+    return is_among(name, _CLIENTS)

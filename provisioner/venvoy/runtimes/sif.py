@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import RuntimeUnavailable
-from ..model import Command, Container, Environment, Job
+from ..model import Command, Container, Environment, Job, is_among
 from . import inside
 from .oci import mount_words
 
@@ -64,7 +64,7 @@ class SifRuntime:
             *(inside.inside(env, each) for each in job.argv),
         )
         # Their own ways to set a variable split it at commas or have a shell read it; what they inherit stays whole.
-        theirs = {name for name in said if inside.is_among(name, _CLIENTS)}
+        theirs = {name for name in said if is_among(name, _CLIENTS)}
         variables: dict[str, str | None] = {
             name: value for name, value in said.items() if name not in (*theirs, *_FIXED)
         }
